@@ -1,0 +1,64 @@
+# `make demo` and `make test` need nothing but Python 3.11 or newer, make, and a network the first time.
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lab export clean-nbs readme lint hooks unhooks
+MAKEFLAGS += --no-print-directory
+
+# The environment is up to date when the file below exists. Its name holds a checksum of the four set-up files and of this
+# folder's path, not their times, which `git clone` and `git checkout` set as they like: no change, no pip, no network.
+STAMP  := .venv/set-up-$(shell (cat settings.ini setup.py pyproject.toml constraints.txt; pwd) | cksum | cut -d' ' -f1)
+VENV   := .venv/bin
+PYTHON ?=
+PYTHONS = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
+WORKERS ?= 2
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-10s %s\n' "$$t" "$$d"; done
+
+venv: $(STAMP) ## make or update .venv (the others do it when they need it; PYTHON=... picks the interpreter)
+	@echo ".venv is ready."
+
+$(STAMP):
+	@python=; for p in $(PYTHONS); do \
+	  if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$p; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "ddpm_edu needs Python 3.11 or newer, and none was found as: $(PYTHONS). Install one, or name it: make venv PYTHON=/path/to/python3.12" >&2; \
+	  exit 1; fi; \
+	if [ -f .venv/made-in ] && [ "$$(cat .venv/made-in)" != "$$(pwd)" ]; then rm -rf .venv; fi; \
+	echo "Setting up .venv with $$python: a few minutes, once." && \
+	$$python -m venv .venv && pwd > .venv/made-in
+	$(VENV)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@rm -f .venv/set-up-* && touch $@
+
+demo: $(STAMP) ## train on digits for a few minutes and draw some into outputs/demo (FAST=1: under a minute, rougher)
+	$(VENV)/python -m ddpm_edu.demo --out outputs/demo $(if $(filter-out 0 no false,$(FAST)),--fast)
+
+test: $(STAMP) ## notebooks and library in sync? then the linter, every notebook, and the tests
+	@$(VENV)/python tests/in_sync.py
+	@$(MAKE) lint
+	@echo "Running every notebook (workers: $(WORKERS)); seconds each:"
+	@OMP_NUM_THREADS=1 $(VENV)/nbdev_test --n-workers $(WORKERS) --timing
+	@$(VENV)/python -m pytest
+
+lab: $(STAMP) ## JupyterLab, opened on nbs/
+	$(VENV)/python -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs
+
+export: $(STAMP) ## write the library from the notebooks, then clean the notebooks
+	$(VENV)/nbdev_export
+	@$(MAKE) clean-nbs
+
+clean-nbs: $(STAMP) ## strip counts and metadata from the notebooks (outputs stay)
+	$(VENV)/nbdev_clean
+
+readme: $(STAMP) ## render README.md from nbs/index.ipynb
+	$(VENV)/python tests/readme.py
+
+lint: $(STAMP) ## ruff
+	@$(VENV)/python -m ruff check
+
+hooks: ## opt in to merging notebooks cell by cell (only this clone's git settings change; see .gitconfig)
+	@git config --local --get-all include.path '^\.\./\.gitconfig$$' >/dev/null || git config --local --add include.path ../.gitconfig
+	@echo "On: git merges notebooks cell by cell in this clone. Off again: make unhooks"
+
+unhooks: ## undo `make hooks`
+	@! git config --local --get-all include.path '^\.\./\.gitconfig$$' >/dev/null || git config --local --unset-all include.path '^\.\./\.gitconfig$$'
+	@echo "Off: git merges notebooks as plain text in this clone."
