@@ -37,7 +37,7 @@ def draw(
     model:GaussianDiffusion, # trained, with ten classes
     out:Path, # folder for the pictures
     n_steps:int, # network calls for each picture
-    guidance_scale:float=1.5, # of the labels
+    guidance_scale:float=2., # of the labels
 )->list[Path]: # the files
     "A 10×10 sheet, one column a class, and the reverse process of ten digits as a strip and a GIF."
     how = dict(guidance_scale=guidance_scale, n_steps=n_steps, seed=0)
@@ -64,7 +64,7 @@ def demo(
     n = sum(p.numel() for p in model.parameters())
     print(f"Training {n:,} parameters on {len(data):,} digits for {minutes * 60:.0f} s on {device or default_device()} "
           f"({torch.get_num_threads()} threads). Ctrl-C stops early and still draws.", flush=True)
-    history = fit(model, data, minutes=minutes, lr=3e-3, device=device)
+    history = fit(model, data, minutes=minutes, batch_size=32, device=device)
     trained = {"data": "the first 10,000 digits of MNIST", "seconds": round(history["seconds"]), "images": history["images"]}
     path = model.save(out/"digits.safetensors", **trained)
     speed = f"{history['seconds']:.0f} s, {history['images_per_second']:.0f} images/s"
