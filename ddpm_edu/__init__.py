@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 # The names a script needs and the module each lives in. A module is imported when its first name is asked for, so that
 # `from ddpm_edu import digits` loads neither networks nor plotting.
 _homes = dict(
-    GaussianDiffusion="diffusion", UNet="unet", ConditionalChain="chain", PointNet="chain",
+    GaussianDiffusion="diffusion", UNet="unet", UNetFixed="unet_fixed", ConditionalChain="chain", PointNet="chain",
     fit="train", load="saving", digits="data", spiral="data", SAMPLERS="samplers",
     default_device="core", set_seed="core",
 )

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Sinusoid', 'TimeEmbedding', 'LabelEmbedding', 'check_labels', 'check_times', 'group_norm', 'Conditional', 'ConvEmbed',
-           'ResBlock', 'MultiheadAttention', 'Downsample', 'Upsample']
+           'ResBlock', 'scaled_dot_attention', 'MultiheadAttention', 'Downsample', 'Upsample']
 
 # %% ../nbs/20_blocks.ipynb #2bcb0ed1
 import math
@@ -156,6 +156,21 @@ def forward(self:ResBlock,
     return self.skip(x) + F.silu(self.norm(self.conv(self.embed(x, emb))))
 
 # %% ../nbs/20_blocks.ipynb #0d7a70e3
+def scaled_dot_attention(
+    q:Tensor, # queries [N, d], [B, N, d] or [B, heads, N, d]
+    k:Tensor, # keys [..., M, d]: M may differ from N
+    v:Tensor, # values [..., M, e], one for each key
+)->Tensor: # [..., N, e]: for each query a mean of the values
+    "softmax(q kᵀ / √d) v (Vaswani et al. 2017, eq. 1). Raises `ValueError` for shapes that do not belong together."
+    shapes = ", ".join(f"{name} {list(x.shape)}" for name, x in (("q", q), ("k", k), ("v", v)))
+    if not 2 <= q.ndim == k.ndim == v.ndim <= 4:
+        raise ValueError(f"attention of {shapes}: give all three 2, 3 or 4 dimensions, [N, d], [B, N, d] or [B, heads, N, d]")
+    if q.shape[:-2] != k.shape[:-2] or k.shape[:-2] != v.shape[:-2]: raise ValueError(f"attention of {shapes}: batch and heads must agree")
+    if q.shape[-1] != k.shape[-1]: raise ValueError(f"attention of {shapes}: a query must be as long as a key, their last dimension")
+    if k.shape[-2] != v.shape[-2]: raise ValueError(f"attention of {shapes}: every key needs one value, so k and v must be equally many")
+    return F.scaled_dot_product_attention(q, k, v)
+
+# %% ../nbs/20_blocks.ipynb #7543836f
 class MultiheadAttention(nn.Module):
     "Every pixel looks at every other (Vaswani et al. 2017, §3.2). Raises `ValueError` where the heads do not divide the channels."
     def __init__(self,
@@ -170,17 +185,19 @@ class MultiheadAttention(nn.Module):
         self.to_qkv = nn.Conv2d(channels, 3 * channels, 3, padding=1, bias=False)
         self.to_out = nn.Conv2d(channels, channels, 3, padding=1)
 
-# %% ../nbs/20_blocks.ipynb #b46eb97f
+# %% ../nbs/20_blocks.ipynb #66d9433c
 @patch
 def forward(self:MultiheadAttention,
-    x:Tensor, # features [B, C, H, W]
-)->Tensor: # [B, C, H, W]; the caller adds x
-    "softmax(q kᵀ / √d) v in each head, between two 3×3 convolutions."
-    q, k, v = rearrange(self.to_qkv(x), "b (three head d) h w -> three b head (h w) d", three=3, head=self.num_heads)
-    out = F.scaled_dot_product_attention(q, k, v)   # [B, heads, H·W, d]
-    return self.to_out(rearrange(out, "b head (h w) d -> b (head d) h w", h=x.shape[2]))
+    x:Tensor, # features [B, C, H, W], or of one image [C, H, W]
+)->Tensor: # of the same shape; the caller adds x
+    "softmax(q kᵀ / √d) v in each head, between two 3×3 convolutions. Raises `ValueError` for features of another shape."
+    if x.ndim not in (3, 4) or x.shape[-3] != self.to_out.in_channels:
+        raise ValueError(f"features of shape {list(x.shape)}: this attention takes [B, {self.to_out.in_channels}, H, W] or one image")
+    q, k, v = rearrange(self.to_qkv(x), "... (three head d) h w -> three ... head (h w) d", three=3, head=self.num_heads)
+    out = scaled_dot_attention(q, k, v)   # [B, heads, H·W, d], or [heads, H·W, d]
+    return self.to_out(rearrange(out, "... head (h w) d -> ... (head d) h w", h=x.shape[-2]))
 
-# %% ../nbs/20_blocks.ipynb #0b359696
+# %% ../nbs/20_blocks.ipynb #e51e939e
 class Downsample(nn.Conv2d):
     "Half the height and width (both even): a 4×4 convolution that takes two steps at a time."
     def __init__(self,
@@ -188,7 +205,7 @@ class Downsample(nn.Conv2d):
         out_channels:int, # channels of the result
     )->None: super().__init__(in_channels, out_channels, 4, stride=2, padding=1)
 
-# %% ../nbs/20_blocks.ipynb #dbbbea39
+# %% ../nbs/20_blocks.ipynb #a7639884
 class Upsample(nn.Sequential):
     "Twice the height and width: each pixel becomes four, then a 3×3 convolution (Odena et al. 2016)."
     def __init__(self,

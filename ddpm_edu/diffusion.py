@@ -22,6 +22,7 @@ from .guidance import drop_labels, guided
 from .objectives import get_objective
 from .samplers import ddim, ddpm, final, get_sampler, trajectory
 from .schedules import diffusion_buffers, spaced_timesteps
+from .zero_snr import from_noise
 
 # %% ../nbs/31_diffusion.ipynb #882ee776
 class GaussianDiffusion(nn.Module):
@@ -40,6 +41,9 @@ class GaussianDiffusion(nn.Module):
         self.net, self.data_shape, self.objective, self.p_uncond, self.threshold = net, tuple(data_shape), objective, p_uncond, threshold
         self.config = dict(data_shape=list(data_shape), objective=objective, p_uncond=p_uncond, threshold=threshold)  # for saving
         self.table = diffusion_buffers(betas)                              # float64, on the CPU
+        self.zero_snr = self.table["alphas_cumprod"][-1].item() == 0        # nothing is left at the end: σ is infinite there
+        if objective == "eps" and self.zero_snr:
+            raise ValueError("the schedule leaves nothing at its end, where naming the noise teaches nothing: use objective='v' or 'x0'")
         for name, v in self.table.items(): self.register_buffer(name, v.float(), persistent=False)
         self.register_buffer("log_sigmas", self.table["sigmas"].log().float(), persistent=False)
         self.T = len(betas)
@@ -81,20 +85,22 @@ def sigma_to_t(self:GaussianDiffusion,
     below = table[lo]
     t = lo + ((log - below) / (table[lo + 1] - below)).clamp(0, 1)
     whole = t.round()
-    return torch.where((t - whole).abs() < 1e-3, whole, t)
+    t = torch.where((t - whole).abs() < 1e-3, whole, t)
+    return t.masked_fill(sigma.isinf(), self.T - 1.) if self.zero_snr else t
 
 # %% ../nbs/31_diffusion.ipynb #17cfeaaa
 @patch
 def denoise(self:GaussianDiffusion,
-    x:Tensor, # `[B, ...]`, data + sigma·noise
+    x:Tensor, # `[B, ...]`, data + sigma·noise; where sigma is infinite, the noise itself
     sigma:Tensor, # `[B]` noise levels
     y:Tensor|None=None, # long `[B]` labels, -1 for none
     **cond:Any, # further conditions of the network
 )->Tensor: # `[B, ...]`, the network's idea of the clean data
     "The plain denoiser of contract 2: one call of the network, without guidance or threshold."
     a = (1 + sigma**2).rsqrt()
-    a, s = expand(a, x), expand(a * sigma, x)
-    xt = a * x
+    s = (a * sigma).masked_fill(a == 0, 1.) if self.zero_snr else a * sigma      # 0 · ∞ is 1 here
+    a, s = expand(a, x), expand(s, x)
+    xt = torch.where(a > 0, a * x, x) if self.zero_snr else a * x
     if y is not None: cond["y"] = y                                  # networks without labels need not know of them
     return get_objective(self.objective).to_x0(xt, self.net(xt, self.sigma_to_t(sigma), **cond), a, s)
 
@@ -103,9 +109,12 @@ def denoise(self:GaussianDiffusion,
 def denoiser(self:GaussianDiffusion,
     guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated
     threshold:str|None="model", # "static", "dynamic", `None`, or "model": as the model was built
+    guidance_rescale:float=0., # see `guided`: share of the added contrast that is taken back
+    guidance_interval:tuple[float, float]|None=None, # see `guided`: noise levels (low, high) between which to guide
 )->Callable: # `D(x, sigma, y=None, **cond) -> x0`
     "The denoiser that samplers get: guided, then thresholded."
-    return _thresholded(guided(self.denoise, guidance_scale), self.threshold if threshold == "model" else threshold)
+    D = guided(self.denoise, guidance_scale, guidance_rescale, guidance_interval)
+    return _thresholded(D, self.threshold if threshold == "model" else threshold)
 
 # %% ../nbs/31_diffusion.ipynb #046ce8b2
 @patch
@@ -178,6 +187,8 @@ def sample_iter(self:GaussianDiffusion,
     start:int=0, # number of the first sample, where this batch is a part of a larger request
     spacing:str="trailing", # which of the T steps are visited
     threshold:str|None="model", # see `denoiser`
+    guidance_rescale:float=0., # see `guided`
+    guidance_interval:tuple[float, float]|None=None, # see `guided`
     **options:Any, # of the sampler, such as `eta`
 )->Iterator[Step]: # the sampler's steps
     "Sample step by step: loop over it, and watch."
@@ -188,8 +199,8 @@ def sample_iter(self:GaussianDiffusion,
     if z.shape != x.shape: raise ValueError(f"`noise` has shape {list(z.shape)}, the samples {list(x.shape)}")
     if "noise_sampler" in inspect.signature(fn).parameters: options.setdefault("noise_sampler", own)
     sigmas, y = self.levels(n_steps, spacing), _labels(self.net, labels, n, device)
-    D = self.denoiser(guidance_scale, threshold)
-    return _in_eval(self, fn(D if y is None else partial(D, y=y), z * (1 + sigmas[0].item()**2)**.5, sigmas, **options))
+    D = self.denoiser(guidance_scale, threshold, guidance_rescale, guidance_interval)
+    return _in_eval(self, from_noise(fn, D if y is None else partial(D, y=y), z, sigmas, **options))
 
 # %% ../nbs/31_diffusion.ipynb #ffb1f3a5
 def _in_eval(
@@ -232,7 +243,7 @@ def _one_step(self:GaussianDiffusion, sampler:Callable, x:Tensor, t:int, t_next:
     s, s2 = self.table["sigmas"][t], self.table["sigmas"][t_next] if t_next >= 0 else torch.zeros(())
     if noise is not None: options["noise_sampler"] = lambda _: noise
     D = self.denoiser(guidance_scale, threshold)
-    steps = sampler(D if y is None else partial(D, y=y), x * (1 + s.item()**2)**.5, torch.stack([s, s2.double()]), **options)
+    steps = from_noise(sampler, D if y is None else partial(D, y=y), x, torch.stack([s, s2.double()]), **options)
     *_, step = _in_eval(self, steps)
     return step.vp, step.x0
 

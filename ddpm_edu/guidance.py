@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .core import expand
+
 # %% ../nbs/13_guidance.ipynb #e63fc77f
 def _twice(v:Any, n:int)->Any:
     "`v` stacked on itself if it is a tensor with an entry for each of the `n` samples."
@@ -23,26 +25,47 @@ def _check_labels(y:Tensor, n:int)->None:
         what = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else repr(y)
         raise ValueError(f"`y` must be a tensor of {n} whole numbers, one label a sample (-1 for none), not {what}")
 
+def _check_options(s:float, rescale:float, interval:tuple[float, float]|None)->None:
+    if not math.isfinite(s): raise ValueError(f"guidance_scale = {s}: it must be a finite number; 1.0 turns guidance off")
+    if not 0 <= rescale <= 1: raise ValueError(f"rescale = {rescale}: it is a share, from 0 (off) to 1")
+    if interval is not None and not (len(interval) == 2 and 0 <= interval[0] < interval[1]):
+        raise ValueError(f"interval = {interval}: give two noise levels (low, high) with 0 <= low < high, or `None` to guide at all levels")
+
 # %% ../nbs/13_guidance.ipynb #7ddd59f9
 def guided(
     D:Callable[..., Tensor], # a denoiser that knows labels, -1 among them
     guidance_scale:float, # s: 0 ignores the labels, 1 is `D` itself, above 1 exaggerates them
+    rescale:float=0., # φ, 0 … 1: how much of the contrast that guidance adds to an image is taken back
+    interval:tuple[float, float]|None=None, # guide only where low < sigma ≤ high, elsewhere s = 1; `None`: everywhere
 )->Callable[..., Tensor]: # a denoiser; `y=None` goes to `D` as it is
-    "Classifier-free guidance, `uncond + s·(cond - uncond)` (Ho & Salimans 2022). Raises `ValueError` for a bad scale or bad labels."
+    "Classifier-free guidance, `uncond + s·(cond - uncond)` (Ho & Salimans 2022). Raises `ValueError` for bad options or labels."
     s = float(guidance_scale)
-    if not math.isfinite(s): raise ValueError(f"guidance_scale = {s}: it must be a finite number; 1.0 turns guidance off")
+    _check_options(s, rescale, interval)
     def guided_denoiser(x:Tensor, sigma:Tensor, y:Tensor|None=None, **cond:Any)->Tensor:
         if y is None: return D(x, sigma, **cond)
         _check_labels(y, len(x))
-        if s == 1: return D(x, sigma, y=y, **cond)
+        inside = None if interval is None else (sigma > interval[0]) & (sigma <= interval[1]) # [B]
+        if s == 1 or (inside is not None and not inside.any()): return D(x, sigma, y=y, **cond)
         nothing = torch.full_like(y, -1)
-        if s == 0: return D(x, sigma, y=nothing, **cond)
+        if s == 0 and inside is None: return D(x, sigma, y=nothing, **cond)
         both = {k: _twice(v, len(x)) for k, v in cond.items()}
         c, u = D(torch.cat([x, x]), _twice(sigma, len(x)), y=torch.cat([y, nothing]), **both).chunk(2)
-        return u + s * (c - u)
+        g = u + s * (c - u)
+        if rescale and s: g = _rescaled(g, c, rescale)
+        return g if inside is None else torch.where(expand(inside, x), g, c)
     return guided_denoiser
 
 # %% ../nbs/13_guidance.ipynb #3de45972
+def _rescaled(
+    g:Tensor, # `[B, ...]` guided guesses of the clean data
+    c:Tensor, # `[B, ...]` the same without guidance
+    share:float, # φ: 0 leaves `g` alone, 1 gives it the contrast of `c`
+)->Tensor: # `[B, ...]`
+    "Take contrast back, sample by sample (Lin et al. 2024, eq. 15 and 16, on x0). Where there is none in `g`, it stays as it is."
+    ratio = c.flatten(1).std(1, correction=0) / g.flatten(1).std(1, correction=0) # [B]
+    return g * expand(share * ratio.nan_to_num(1., posinf=1.) + 1 - share, g)
+
+# %% ../nbs/13_guidance.ipynb #de9be4b9
 def drop_labels(
     y:Tensor|None, # `[B]` whole numbers; `None` passes
     p:float, # probability that a label is dropped, 0 … 1

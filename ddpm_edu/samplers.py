@@ -31,6 +31,7 @@ def beta_split(
 )->tuple[float, float]: # (level of the old noise that is kept, level of the fresh noise)
     "Like `ancestral_split` with `eta=1`, but with the forward variance β as the fresh noise (Ho et al. 2020, section 3.2)."
     if s2 == 0: return 0., 0.
+    if s == float("inf"): return 0., (1 + s2**2)**.5 # the limit of the line below
     return s2**2 / s, ((s**2 - s2**2) * (1 + s2**2) / (1 + s**2))**.5
 
 # %% ../nbs/12_samplers.ipynb #39e5bc20

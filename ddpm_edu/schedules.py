@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SCHEDULES', 'alphas_cumprod', 'linear_beta_schedule', 'cosine_beta_schedule', 'sigmoid_beta_schedule',
-           'sigmas_from_alphas_cumprod', 'alphas_cumprod_from_sigmas', 'snr', 'diffusion_buffers', 'spaced_timesteps']
+           'sigmas_from_alphas_cumprod', 'alphas_cumprod_from_sigmas', 'snr', 'rescale_zero_terminal_snr',
+           'diffusion_buffers', 'spaced_timesteps']
 
 # %% ../nbs/10_schedules.ipynb #6da8e768
 import math
@@ -18,13 +19,14 @@ def _check_betas(betas:Tensor)->Tensor:
     if betas.ndim != 1: raise ValueError(f"`betas` must be one list of numbers, not a tensor of shape {tuple(betas.shape)}")
     if len(betas) == 0: raise ValueError("a schedule of length 0: `betas` needs at least one step")
     bad = ~((betas > 0) & (betas < 1)) # also true for NaN
+    if len(betas) > 1: bad[-1] &= betas[-1] != 1 # the last may be exactly 1: `rescale_zero_terminal_snr`
     if bad.any():
         i = bad.nonzero()[0].item()
         raise ValueError(f"betas[{i}] = {betas[i].item():.4g}, but each beta must lie between 0 and 1; clip it, to 0.999 for instance")
     return betas
 
 def alphas_cumprod(
-    betas:Tensor, # `[T]`, each strictly between 0 and 1
+    betas:Tensor, # `[T]`, each strictly between 0 and 1; the last may be 1
 )->Tensor: # `[T]`, the share of the data's variance left after each step, falling
     "Running product of `1 - betas` (Ho et al. 2020, eq. 4). Raises `ValueError` for an empty list or a beta outside (0, 1)."
     return (1 - _check_betas(betas)).cumprod(0)
@@ -107,6 +109,16 @@ def snr(
     return _check_ac(ac) / (1 - ac)
 
 # %% ../nbs/10_schedules.ipynb #22ce7c91
+def rescale_zero_terminal_snr(
+    betas:Tensor, # `[T]`, a schedule of at least two steps
+)->Tensor: # `[T]` float64, the last is exactly 1
+    "Stretch a schedule so that nothing is left at its end (Lin et al. 2024, algorithm 1). Raises `ValueError` for fewer than two steps."
+    root = alphas_cumprod(betas.double()).sqrt()
+    if len(root) < 2: raise ValueError("a schedule of one step cannot be stretched: it needs a first step to keep and a last one to lower")
+    ac = ((root - root[-1]) * root[0] / (root[0] - root[-1]))**2
+    return 1 - ac / torch.cat([ac.new_ones(1), ac[:-1]])
+
+# %% ../nbs/10_schedules.ipynb #0ec86287
 def _posterior(betas:Tensor, ac:Tensor, prev:Tensor)->dict[str, Tensor]:
     variance = betas * (1 - prev) / (1 - ac)
     return {"posterior_variance": variance, # [T], 0 at t = 0
@@ -114,8 +126,12 @@ def _posterior(betas:Tensor, ac:Tensor, prev:Tensor)->dict[str, Tensor]:
             "posterior_mean_coef1": betas * prev.sqrt() / (1 - ac), # [T], the weight of x0
             "posterior_mean_coef2": (1 - prev) * (1 - betas).sqrt() / (1 - ac)} # [T], the weight of x_t
 
+def _sigmas(betas:Tensor, ac:Tensor)->Tensor:
+    n = len(ac) - int(betas[-1] == 1) # where the last step leaves nothing, its level is infinite
+    return torch.cat([sigmas_from_alphas_cumprod(ac[:n]), ac.new_full((len(ac) - n,), math.inf)])
+
 def diffusion_buffers(
-    betas:Tensor, # `[T]`, each strictly between 0 and 1
+    betas:Tensor, # `[T]`, each strictly between 0 and 1; the last may be 1
 )->dict[str, Tensor]: # twelve columns by name, each `[T]` float64
     "All constants of a schedule in float64 (Ho et al. 2020, eq. 4, 7); cast them once. Raises `ValueError` like `alphas_cumprod`."
     betas = betas.double(); ac = alphas_cumprod(betas)
@@ -123,15 +139,15 @@ def diffusion_buffers(
     return {"betas": betas, "alphas_cumprod": ac, "alphas_cumprod_prev": prev,
             "sqrt_alphas_cumprod": ac.sqrt(), "sqrt_one_minus_alphas_cumprod": (1 - ac).sqrt(),
             "sqrt_recip_alphas_cumprod": (1 / ac).sqrt(), "sqrt_recipm1_alphas_cumprod": (1 / ac - 1).sqrt(),
-            "sigmas": sigmas_from_alphas_cumprod(ac), **_posterior(betas, ac, prev)}
+            "sigmas": _sigmas(betas, ac), **_posterior(betas, ac, prev)}
 
-# %% ../nbs/10_schedules.ipynb #d95bdcca
+# %% ../nbs/10_schedules.ipynb #61d0c6d4
 def spaced_timesteps(
     T:int, # steps of the schedule
     n:int, # how many of them to use, 1 … T
     spacing:str="trailing", # `"trailing"` (has T-1), `"leading"` (has 0) or `"linspace"` (has both)
 )->Tensor: # `[n]` long, descending
-    "Choose `n` of `T` timesteps (Lin et al. 2023, table 2). Raises `ValueError` for `n` outside 1 … T or an unknown spacing."
+    "Choose `n` of `T` timesteps (Lin et al. 2024, table 2). Raises `ValueError` for `n` outside 1 … T or an unknown spacing."
     if n > _check_T(T): raise ValueError(f"n = {n} sampling steps, but the schedule has only T = {T}: use at most {T}")
     if n < 1: raise ValueError(f"n = {n} sampling steps: use at least 1")
     down = torch.arange(n, 0, -1, dtype=torch.float64) # n, n-1, …, 1

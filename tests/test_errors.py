@@ -92,7 +92,8 @@ def test_an_unknown_objective():
 def refused_everywhere(folder):
     "Each way of writing into a folder that one may not write to."
     x = torch.zeros(1, 1, 4, 4)
-    for write in (lambda: small().save(folder/"m.safetensors"), lambda: save_image(x, folder/"x.png"), lambda: demo(folder/"out", minutes=.001)):
+    ways = (lambda: small().save(folder/"m.safetensors"), lambda: save_image(x, folder/"x.png"), lambda: demo(folder/"out", minutes=.001))
+    for write in ways:
         with pytest.raises(OSError, match="cannot write.*(Permission denied|Not a directory|File exists).*choose"): write()
     return True
 
