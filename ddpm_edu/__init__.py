@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 # `from ddpm_edu import digits` loads neither networks nor plotting.
 _homes = dict(
     GaussianDiffusion="diffusion", UNet="unet", UNetFixed="unet_fixed", ConditionalChain="chain", PointNet="chain",
-    fit="train", load="saving", digits="data", spiral="data", SAMPLERS="samplers",
+    fit="train", load="saving", fld="metrics", digits="data", spiral="data", SAMPLERS="samplers",
     default_device="core", set_seed="core",
 )
 _models = {"GaussianDiffusion"}  # their method `save` lives in a later chapter, which is loaded together with them

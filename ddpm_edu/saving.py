@@ -28,13 +28,13 @@ def _class_name(o:object)->str: # for example "ddpm_edu.unet.UNet"
     return f"{type(o).__module__}.{type(o).__qualname__}"
 
 def _config(
-    model:nn.Module, # a model with `config` and `net`
+    model:nn.Module, # a model with `config` and `net`; a classifier is its own network and has neither
     card:dict[str, Any], # anything else to be told
 )->str: # JSON
     "All that is needed to build the model again, apart from tensors."
     parts = {"format": 1, "card": card}
-    for name, part in (("model", model), ("net", model.net)):
-        parts[name] = {"class": _class_name(part), "args": getattr(part, "config", None)}
+    for name, part in (("model", model), ("net", getattr(model, "net", None))):
+        if part is not None: parts[name] = {"class": _class_name(part), "args": getattr(part, "config", None)}
     return json.dumps(parts)
 
 # %% ../nbs/34_saving.ipynb #8a6decb8
@@ -89,22 +89,34 @@ def _read(
         raise ValueError(f"{path} holds tensors but was not written by `save`: it has no config") from None
 
 # %% ../nbs/34_saving.ipynb #92477a90
+def _fill(path:Path, net:nn.Module, weights:dict[str, torch.Tensor])->nn.Module:
+    "`net` with the weights of the file; `ValueError` that names the first one that does not fit."
+    try: net.load_state_dict(weights)
+    except RuntimeError as e: raise ValueError(f"the weights in {path} do not fit the network: {str(e).splitlines()[1].strip()}") from None
+    return net
+
+# %% ../nbs/34_saving.ipynb #85a08db0
+def _build(path:Path, tensors:dict[str, torch.Tensor], config:dict[str, Any], net:nn.Module|None)->nn.Module:
+    "The model that a file describes, with its weights; `net` stands in for a network that is not of this package."
+    parts = {part: config.get(part) or {"class": "thing without a class", "args": None} for part in ("model", "net")}
+    ours, args = {part: _our_class(p["class"]) for part, p in parts.items()}, parts["model"]["args"] or {}
+    if not ours["model"]: raise ValueError(f"{path} was saved from a {parts['model']['class']}, which is no model of this package")
+    if "net" not in config: return _fill(path, ours["model"](**args), tensors)
+    if net is None and not (ours["net"] and parts["net"]["args"]):
+        raise ValueError(f"the network in {path} is a {parts['net']['class']}, which is not of this package: pass one as `net`")
+    net = ours["net"](**parts["net"]["args"]) if net is None else net
+    _fill(path, net, {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
+    return ours["model"](net, **{k: v for k, v in tensors.items() if not k.startswith("net.")}, **args)
+
+# %% ../nbs/34_saving.ipynb #1ce7e197
 def load(
     name_or_path:str|os.PathLike, # a file that `save` wrote, or the name of weights that ship with the package
     net:nn.Module|None=None, # the network, if it is not one of this package
     device:torch.device|str|None=None, # where to; `default_device()` if left out
-)->nn.Module: # the model, ready to sample
+)->nn.Module: # the model, ready to use
     "Get a saved model back, with its `card`. Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."
     path = _find(name_or_path)
     tensors, config = _read(path)
-    classes = {part: _our_class(config[part]["class"]) for part in ("model", "net")}
-    if not classes["model"]: raise ValueError(f"{path} was saved from a {config['model']['class']}, which is no model of this package")
-    if net is None and not (classes["net"] and config["net"]["args"]):
-        raise ValueError(f"the network in {path} is a {config['net']['class']}, which is not of this package: pass one as `net`")
-    net = classes["net"](**config["net"]["args"]) if net is None else net
-    weights = {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")}
-    try: net.load_state_dict(weights)
-    except RuntimeError as e: raise ValueError(f"the weights in {path} do not fit the network: {str(e).splitlines()[1].strip()}") from None
-    model = classes["model"](net, **{k: v for k, v in tensors.items() if not k.startswith("net.")}, **config["model"]["args"])
+    model = _build(path, tensors, config, net)
     model.card = config["card"]
     return model.to(device or default_device()).eval()
