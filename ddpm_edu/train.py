@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TrainState', 'epochs', 'train', 'ema_decay', 'ema', 'budget', 'until', 'anneal', 'validation_loss', 'validate',
-           'record', 'progress', 'fit']
+           'history', 'progress', 'fit']
 
 # %% ../nbs/40_train.ipynb #f4dacd0b
 import itertools
@@ -189,17 +189,17 @@ def validate(
         yield s
 
 # %% ../nbs/40_train.ipynb #85b6acd0
-def record(
+def history(
     states:Iterator[TrainState], # training
-    history:dict[str, Any], # filled in
+    log:dict[str, Any], # filled in
 )->Iterator[TrainState]: # the same
     "Keep the losses of all steps and the totals in a dictionary."
-    history.update(loss=[], val_loss=[], steps=0, epochs=0, images=0, seconds=0., images_per_second=0., skipped=0)
+    log.update(loss=[], val_loss=[], steps=0, epochs=0, images=0, seconds=0., images_per_second=0., skipped=0)
     for s in states:
-        history["loss"].append(s.loss)
-        if s.val_loss is not None: history["val_loss"].append((s.step, s.val_loss))
-        history.update(steps=s.step, epochs=s.epoch, images=s.images, seconds=s.seconds, skipped=s.skipped)
-        history["images_per_second"] = s.images / s.seconds
+        log["loss"].append(s.loss)
+        if s.val_loss is not None: log["val_loss"].append((s.step, s.val_loss))
+        log.update(steps=s.step, epochs=s.epoch, images=s.images, seconds=s.seconds, skipped=s.skipped)
+        log["images_per_second"] = s.images / s.seconds
         yield s
 
 def progress(
@@ -231,28 +231,28 @@ def fit(
     valid:Any=None, # held-out data, for a validation loss every 500 steps
     max_decay:float=.999, # of the averaged weights
     stages:Sequence[Callable]=(), # further functions from states to states
-)->dict[str, Any]: # losses and totals: see `record`
+)->dict[str, Any]: # losses and totals: see `history`
     "Train with averaged weights, falling learning rate and a progress bar. Ctrl-C ends it early and leaves a usable model."
-    done, history = budget(data, batch_size, epochs, steps, minutes), {}
+    done, log = budget(data, batch_size, epochs, steps, minutes), {}
     states = train(model.to(device or default_device()), data, lr, batch_size, seed)
     states = ema(anneal(until(states, done), done), max_decay)
     if valid is not None: states = validate(states, valid)
     for stage in stages: states = stage(states)
-    return _run(record(progress(states, done), history), model, history)
+    return _run(history(progress(states, done), log), model, log)
 
 # %% ../nbs/40_train.ipynb #d02b86df
 def _run(
     states:Iterator[TrainState], # training, ready to go
     model:nn.Module, # gets the averaged weights at the end
-    history:dict[str, Any], # what `record` fills in
-)->dict[str, Any]: # the history
+    log:dict[str, Any], # what `history` fills in
+)->dict[str, Any]: # `log`
     "Go through all steps; whatever happens, leave the averaged weights in the model."
     mean = None
     try:
         for s in states: mean = s.ema
-    except KeyboardInterrupt: print(f"stopped at step {history['steps']}: the model has the averaged weights up to there and can be used")
+    except KeyboardInterrupt: print(f"stopped at step {log['steps']}: the model has the averaged weights up to there and can be used")
     finally:
         states.close()
         if mean is not None: model.load_state_dict(mean.state_dict())
         model.eval()
-    return history
+    return log
