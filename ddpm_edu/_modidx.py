@@ -250,6 +250,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'ddpm_edu.schedules.spaced_timesteps': ('schedules.html#spaced_timesteps', 'ddpm_edu/schedules.py')},
             'ddpm_edu.train': { 'ddpm_edu.train.TrainState': ('train.html#trainstate', 'ddpm_edu/train.py'),
                                 'ddpm_edu.train._run': ('train.html#_run', 'ddpm_edu/train.py'),
+                                'ddpm_edu.train._step': ('train.html#_step', 'ddpm_edu/train.py'),
                                 'ddpm_edu.train._threads': ('train.html#_threads', 'ddpm_edu/train.py'),
                                 'ddpm_edu.train._threads.__enter__': ('train.html#_threads.__enter__', 'ddpm_edu/train.py'),
                                 'ddpm_edu.train._threads.__exit__': ('train.html#_threads.__exit__', 'ddpm_edu/train.py'),

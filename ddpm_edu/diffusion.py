@@ -182,9 +182,8 @@ def sample_iter(self:GaussianDiffusion,
     guidance_scale:float=1., # 1 plain, above 1 exaggerates the label, 0 ignores it
     sampler:str|Callable="ddpm", # a name from `SAMPLERS`, or any sampler of contract 3
     n_steps:int|None=None, # network calls (for samplers with one a step); `None` for all T
-    seed:int|None=None, # same seed, same samples, whatever the batch size
+    seed:int|None=None, start:int=0, # same seed, same samples; number of the first, where this batch is a part of a larger request
     noise:Tensor|None=None, # `[n, *data_shape]` standard normal start, instead of the seed's
-    start:int=0, # number of the first sample, where this batch is a part of a larger request
     spacing:str="trailing", # which of the T steps are visited
     threshold:str|None="model", # see `denoiser`
     guidance_rescale:float=0., # see `guided`
@@ -193,9 +192,8 @@ def sample_iter(self:GaussianDiffusion,
 )->Iterator[Step]: # the sampler's steps
     "Sample step by step: loop over it, and watch."
     fn, device = get_sampler(sampler), self.betas.device
-    x = torch.empty(n, *self.data_shape, device=device)
     own = SeededNoise(int(torch.randint(2**31, ())) if seed is None else seed, n, start)
-    z = own(x) if noise is None else noise.to(x)
+    x = torch.empty(n, *self.data_shape, device=device); z = own(x) if noise is None else noise.to(x)
     if z.shape != x.shape: raise ValueError(f"`noise` has shape {list(z.shape)}, the samples {list(x.shape)}")
     if "noise_sampler" in inspect.signature(fn).parameters: options.setdefault("noise_sampler", own)
     sigmas, y = self.levels(n_steps, spacing), _labels(self.net, labels, n, device)
@@ -247,6 +245,7 @@ def _one_step(self:GaussianDiffusion, sampler:Callable, x:Tensor, t:int, t_next:
     *_, step = _in_eval(self, steps)
     return step.vp, step.x0
 
+# %% ../nbs/31_diffusion.ipynb #b8e039ff
 @patch
 def p_sample(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, the state at step `t`
@@ -260,6 +259,7 @@ def p_sample(self:GaussianDiffusion,
     "One ancestral step (Ho et al. 2020, algorithm 2)."
     return self._one_step(ddpm, x, t, t - 1, noise, y, guidance_scale, threshold, variance=variance)
 
+# %% ../nbs/31_diffusion.ipynb #81716d6a
 @patch
 def ddim_sample(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, the state at step `t`
@@ -274,7 +274,7 @@ def ddim_sample(self:GaussianDiffusion,
     "One DDIM step (Song et al. 2021, eq. 12)."
     return self._one_step(ddim, x, t, t_next, noise, y, guidance_scale, threshold, eta=eta)
 
-# %% ../nbs/31_diffusion.ipynb #4db8999d
+# %% ../nbs/31_diffusion.ipynb #ce7ed308
 @patch
 def p_sample_loop(self:GaussianDiffusion,
     n:int, # samples
@@ -294,6 +294,7 @@ def p_sample_loop_all(self:GaussianDiffusion,
     steps = list(self.sample_iter(n, labels, sampler="ddpm", **kwargs))
     return trajectory(steps), trajectory(steps, "x0")
 
+# %% ../nbs/31_diffusion.ipynb #551b9cc6
 @patch
 def ddim_sample_loop(self:GaussianDiffusion,
     n_steps:int, # network calls, at most T
@@ -305,7 +306,7 @@ def ddim_sample_loop(self:GaussianDiffusion,
     "DDIM with fewer steps."
     return self.sample(n, labels, sampler="ddim", n_steps=n_steps, eta=eta, **kwargs)
 
-# %% ../nbs/31_diffusion.ipynb #b546e07c
+# %% ../nbs/31_diffusion.ipynb #a143eca0
 @patch
 def predict_start_from_noise(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, the state at step `t`
@@ -315,6 +316,7 @@ def predict_start_from_noise(self:GaussianDiffusion,
     "Solve the forward jump for the clean data (Ho et al. 2020, eq. 15)."
     return expand(self.sqrt_recip_alphas_cumprod[t], x) * x - expand(self.sqrt_recipm1_alphas_cumprod[t], x) * noise
 
+# %% ../nbs/31_diffusion.ipynb #700c8a80
 @patch
 def q_posterior_mean_variance(self:GaussianDiffusion,
     x0:Tensor, # `[B, ...]` clean data

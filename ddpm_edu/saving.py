@@ -75,6 +75,7 @@ def _find(
     names = sorted(p.stem for p in PRETRAINED.glob("*.safetensors"))
     raise FileNotFoundError(f"there is no file {path}" + (f", nor weights of that name that ship: {', '.join(names)}" if names else ""))
 
+# %% ../nbs/34_saving.ipynb #85a08db0
 def _read(
     path:Path, # a file that `save` wrote
 )->tuple[dict[str, torch.Tensor], dict[str, Any]]: # tensors by name, and the config
@@ -88,14 +89,14 @@ def _read(
     except (KeyError, json.JSONDecodeError):
         raise ValueError(f"{path} holds tensors but was not written by `save`: it has no config") from None
 
-# %% ../nbs/34_saving.ipynb #92477a90
+# %% ../nbs/34_saving.ipynb #1ce7e197
 def _fill(path:Path, net:nn.Module, weights:dict[str, torch.Tensor])->nn.Module:
     "`net` with the weights of the file; `ValueError` that names the first one that does not fit."
     try: net.load_state_dict(weights)
     except RuntimeError as e: raise ValueError(f"the weights in {path} do not fit the network: {str(e).splitlines()[1].strip()}") from None
     return net
 
-# %% ../nbs/34_saving.ipynb #85a08db0
+# %% ../nbs/34_saving.ipynb #a11a7712
 def _build(path:Path, tensors:dict[str, torch.Tensor], config:dict[str, Any], net:nn.Module|None)->nn.Module:
     "The model that a file describes, with its weights; `net` stands in for a network that is not of this package."
     parts = {part: config.get(part) or {"class": "thing without a class", "args": None} for part in ("model", "net")}
@@ -108,7 +109,7 @@ def _build(path:Path, tensors:dict[str, torch.Tensor], config:dict[str, Any], ne
     _fill(path, net, {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
     return ours["model"](net, **{k: v for k, v in tensors.items() if not k.startswith("net.")}, **args)
 
-# %% ../nbs/34_saving.ipynb #1ce7e197
+# %% ../nbs/34_saving.ipynb #1bba529c
 def load(
     name_or_path:str|os.PathLike, # a file that `save` wrote, or the name of weights that ship with the package
     net:nn.Module|None=None, # the network, if it is not one of this package

@@ -54,6 +54,23 @@ def epochs(
         if empty: raise ValueError("the data gave no batch at all: nothing to train on")
 
 # %% ../nbs/40_train.ipynb #de743750
+def _step(
+    model:nn.Module, # has `loss(x, y)`
+    params:list[nn.Parameter], # what is trained
+    opt:torch.optim.Optimizer, # over `params`
+    x:Tensor, # `[B, ...]` a batch
+    y:Tensor|None, # `[B]` its labels
+)->tuple[float, float]: # mean loss, norm of the gradient
+    "One optimiser step, left out where the gradient is not finite."
+    loss = model.loss(x, y).mean()
+    loss.backward()
+    norm = torch.stack(torch._foreach_norm([p.grad for p in params if p.grad is not None])).norm()
+    loss, norm = torch.stack([loss.detach(), norm]).tolist()           # one wait for the device, not two
+    if math.isfinite(norm): opt.step()
+    opt.zero_grad()
+    return loss, norm
+
+# %% ../nbs/40_train.ipynb #2a81fe4e
 def train(
     model:nn.Module, # has `loss(x, y)`, a value for each sample; trained in place, on the device where it is
     data:Any, # see `epochs`; `x` in [-1, 1]
@@ -72,17 +89,13 @@ def train(
         for step, (epoch, x, y) in enumerate(epochs(data, batch_size, seed), 1):
             if step == 1: check_range(x, "data"); model.train()
             x = x.to(p0.device, non_blocking=True, **({"memory_format": torch.channels_last} if conv and x.ndim == 4 else {}))
-            loss = model.loss(x, y if y is None else y.to(p0.device, non_blocking=True)).mean()
-            loss.backward()
-            norm = torch.stack(torch._foreach_norm([p.grad for p in params if p.grad is not None])).norm()
-            loss, norm = torch.stack([loss.detach(), norm]).tolist()           # one wait for the device, not two
-            if math.isfinite(norm): opt.step()
-            else: skipped += 1; warnings.warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped", stacklevel=2)
-            opt.zero_grad()
+            loss, norm = _step(model, params, opt, x, y if y is None else y.to(p0.device, non_blocking=True))
+            if not math.isfinite(norm):
+                skipped += 1; warnings.warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped", stacklevel=2)
             images += len(x)
             yield TrainState(step, epoch, loss, norm, images, time.perf_counter() - t0, skipped, model, opt)
 
-# %% ../nbs/40_train.ipynb #0be3f1f1
+# %% ../nbs/40_train.ipynb #73b5dd1c
 class _threads:
     "Use `n` threads for a while; `None` changes nothing."
     def __init__(self, n:int|None): self.n = n
@@ -91,7 +104,7 @@ class _threads:
         if self.n: torch.set_num_threads(self.n)
     def __exit__(self, *_:Any)->None: torch.set_num_threads(self.before)
 
-# %% ../nbs/40_train.ipynb #00d106c0
+# %% ../nbs/40_train.ipynb #5a46f2c4
 def ema_decay(
     step:int, # optimiser steps so far, from 1
     max_decay:float=.999, # where it ends
@@ -100,6 +113,7 @@ def ema_decay(
     "Decay of the moving average with warm-up."
     return min(max_decay, 1 - (1 + step)**-power)
 
+# %% ../nbs/40_train.ipynb #32db68c0
 def ema(
     states:Iterator[TrainState], # training
     max_decay:float=.999, # 0.999 looks back a thousand steps
@@ -116,7 +130,7 @@ def ema(
         s.ema = mean
         yield s
 
-# %% ../nbs/40_train.ipynb #e73ab484
+# %% ../nbs/40_train.ipynb #092deea1
 def budget(
     data:Any, # for the length of an epoch
     batch_size:int, # samples a step
@@ -135,6 +149,7 @@ def budget(
         if v is not None and not v > 0: raise ValueError(f"there is nothing to train in {v} {name}: give a positive number")
     return lambda s: max(s.step / steps if steps else 0., s.seconds / (60 * minutes) if minutes else 0.)
 
+# %% ../nbs/40_train.ipynb #4b35a13a
 def until(
     states:Iterator[TrainState], # training
     done:Callable[[TrainState], float], # see `budget`
@@ -144,7 +159,7 @@ def until(
         yield s
         if done(s) >= 1: return
 
-# %% ../nbs/40_train.ipynb #da052758
+# %% ../nbs/40_train.ipynb #fa5b1f5e
 def anneal(
     states:Iterator[TrainState], # training
     done:Callable[[TrainState], float], # see `budget`
@@ -159,7 +174,7 @@ def anneal(
         for g, lr in zip(s.opt.param_groups, base): g["lr"] = lr * factor
         yield s
 
-# %% ../nbs/40_train.ipynb #4b35a13a
+# %% ../nbs/40_train.ipynb #d02b86df
 def validation_loss(
     model:nn.Module, # has `loss(x, y)`
     data:Any, # with `batches`
@@ -177,6 +192,7 @@ def validation_loss(
     model.train(was)
     return total / seen
 
+# %% ../nbs/40_train.ipynb #816f6287
 def validate(
     states:Iterator[TrainState], # training
     data:Any, # held out, with `batches`
@@ -188,7 +204,7 @@ def validate(
         if s.step % every == 0: s.val_loss = validation_loss(s.ema or s.model, data, n)
         yield s
 
-# %% ../nbs/40_train.ipynb #85b6acd0
+# %% ../nbs/40_train.ipynb #44452476
 def history(
     states:Iterator[TrainState], # training
     log:dict[str, Any], # filled in
@@ -202,6 +218,7 @@ def history(
         log["images_per_second"] = s.images / s.seconds
         yield s
 
+# %% ../nbs/40_train.ipynb #dc231e6c
 def progress(
     states:Iterator[TrainState], # training
     done:Callable[[TrainState], float], # see `budget`
@@ -217,7 +234,7 @@ def progress(
                 bar.set_postfix_str(f"step {s.step}, loss {mean:.4f}, {s.images / s.seconds:.0f} images/s")
             yield s
 
-# %% ../nbs/40_train.ipynb #fde5cde9
+# %% ../nbs/40_train.ipynb #fd30dba1
 def fit(
     model:nn.Module, # for example a `GaussianDiffusion`; trained in place
     data:Any, # a data set, or any iterable of `x` or `(x, y)`, with `x` in [-1, 1]
@@ -240,7 +257,7 @@ def fit(
     for stage in stages: states = stage(states)
     return _run(history(progress(states, done), log), model, log)
 
-# %% ../nbs/40_train.ipynb #d02b86df
+# %% ../nbs/40_train.ipynb #b7eb35c4
 def _run(
     states:Iterator[TrainState], # training, ready to go
     model:nn.Module, # gets the averaged weights at the end
