@@ -121,6 +121,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'ddpm_edu/diffusion.py'),
                                     'ddpm_edu.diffusion.GaussianDiffusion._one_step': ( 'diffusion.html#gaussiandiffusion._one_step',
                                                                                         'ddpm_edu/diffusion.py'),
+                                    'ddpm_edu.diffusion.GaussianDiffusion._read_levels': ( 'diffusion.html#gaussiandiffusion._read_levels',
+                                                                                           'ddpm_edu/diffusion.py'),
                                     'ddpm_edu.diffusion.GaussianDiffusion.ddim_sample': ( 'diffusion.html#gaussiandiffusion.ddim_sample',
                                                                                           'ddpm_edu/diffusion.py'),
                                     'ddpm_edu.diffusion.GaussianDiffusion.ddim_sample_loop': ( 'diffusion.html#gaussiandiffusion.ddim_sample_loop',

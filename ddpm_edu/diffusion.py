@@ -46,7 +46,7 @@ class GaussianDiffusion(nn.Module):
             raise ValueError("the schedule leaves nothing at its end, where naming the noise teaches nothing: use objective='v' or 'x0'")
         for name, v in self.table.items(): self.register_buffer(name, v.float(), persistent=False)
         self.register_buffer("log_sigmas", self.table["sigmas"].log().float(), persistent=False)
-        self.T = len(betas)
+        self.T, self._known = len(betas), {}                                # levels that have been translated
         if getattr(net, "T", self.T) != self.T:
             raise ValueError(f"the network is meant for T={net.T} steps and the schedule has {self.T}: build both with the same number")
 
@@ -97,14 +97,29 @@ def denoise(self:GaussianDiffusion,
     **cond:Any, # further conditions of the network
 )->Tensor: # `[B, ...]`, the network's idea of the clean data
     "The plain denoiser of contract 2: one call of the network, without guidance or threshold."
-    a = (1 + sigma**2).rsqrt()
-    s = (a * sigma).masked_fill(a == 0, 1.) if self.zero_snr else a * sigma      # 0 · ∞ is 1 here
-    a, s = expand(a, x), expand(s, x)
+    a, s, t = self._read_levels(sigma, x)
     xt = torch.where(a > 0, a * x, x) if self.zero_snr else a * x
     if y is not None: cond["y"] = y                                  # networks without labels need not know of them
-    return get_objective(self.objective).to_x0(xt, self.net(xt, self.sigma_to_t(sigma), **cond), a, s)
+    return get_objective(self.objective).to_x0(xt, self.net(xt, t, **cond), a, s)
 
-# %% ../nbs/31_diffusion.ipynb #ab4f69d2
+# %% ../nbs/31_diffusion.ipynb #d963f2db
+@patch
+def _read_levels(self:GaussianDiffusion,
+    sigma:Tensor, # `[B]` noise levels
+    x:Tensor, # `[B, ...]`, what they belong to
+)->tuple[Tensor, Tensor, Tensor]: # √ᾱ and √(1-ᾱ), to be multiplied with `x`, and steps `[B]`
+    "The coefficients of noise levels; on a CPU, one level for all is remembered."
+    if sigma.stride() == (0,) and sigma.device.type == "cpu" and not torch.is_inference_mode_enabled():
+        key = (sigma[0].item(), x.dtype, x.ndim)
+        if len(self._known) > 4096: self._known.clear()
+        if key not in self._known: self._known[key] = self._read_levels(sigma.new_tensor(key[:1]), x)
+        a, s, t = self._known[key]
+        return a, s, t.expand(len(x))
+    a = (1 + sigma**2).rsqrt()
+    s = (a * sigma).masked_fill(a == 0, 1.) if self.zero_snr else a * sigma      # 0 · ∞ is 1 here
+    return expand(a, x), expand(s, x), self.sigma_to_t(sigma)
+
+# %% ../nbs/31_diffusion.ipynb #046ce8b2
 @patch
 def denoiser(self:GaussianDiffusion,
     guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated
@@ -116,7 +131,7 @@ def denoiser(self:GaussianDiffusion,
     D = guided(self.denoise, guidance_scale, guidance_rescale, guidance_interval)
     return _thresholded(D, self.threshold if threshold == "model" else threshold)
 
-# %% ../nbs/31_diffusion.ipynb #046ce8b2
+# %% ../nbs/31_diffusion.ipynb #029c7c88
 @patch
 def p_losses(self:GaussianDiffusion,
     x0:Tensor, # `[B, ...]` clean data in [-1, 1]
@@ -135,7 +150,7 @@ def p_losses(self:GaussianDiffusion,
     if out.shape != target.shape: raise ValueError(f"the network answered with shape {list(out.shape)} to data of {list(target.shape)}")
     return loss(out, target, reduction="none").flatten(1).mean(1)
 
-# %% ../nbs/31_diffusion.ipynb #cb3602f4
+# %% ../nbs/31_diffusion.ipynb #e7880489
 @patch
 def loss(self:GaussianDiffusion,
     x0:Tensor, # `[B, ...]` clean data in [-1, 1]
@@ -150,7 +165,7 @@ def loss(self:GaussianDiffusion,
     if self.p_uncond: y = drop_labels(y, self.p_uncond)
     return self.p_losses(x0, t, y=y, **cond)
 
-# %% ../nbs/31_diffusion.ipynb #6dd6c0cf
+# %% ../nbs/31_diffusion.ipynb #ffb1f3a5
 @patch
 def levels(self:GaussianDiffusion,
     n_steps:int|None=None, # how many network calls; `None` for all T
@@ -174,7 +189,7 @@ def _labels(
     if not getattr(net, "num_classes", 1): raise ValueError("labels were asked of a network without classes: build it with `num_classes`")
     return y
 
-# %% ../nbs/31_diffusion.ipynb #dee0c4e7
+# %% ../nbs/31_diffusion.ipynb #ae2cc100
 @patch
 def sample_iter(self:GaussianDiffusion,
     n:int, # samples
@@ -200,7 +215,7 @@ def sample_iter(self:GaussianDiffusion,
     D = self.denoiser(guidance_scale, threshold, guidance_rescale, guidance_interval)
     return _in_eval(self, from_noise(fn, D if y is None else partial(D, y=y), z, sigmas, **options))
 
-# %% ../nbs/31_diffusion.ipynb #ffb1f3a5
+# %% ../nbs/31_diffusion.ipynb #6eb46046
 def _in_eval(
     model:nn.Module, # put into evaluation mode while the steps are made, and back after
     steps:Iterator[Step], # a sampler about to work
@@ -212,7 +227,7 @@ def _in_eval(
         yield from steps
     finally: model.train(was)
 
-# %% ../nbs/31_diffusion.ipynb #ae2cc100
+# %% ../nbs/31_diffusion.ipynb #ea19e787
 @patch
 def sample(self:GaussianDiffusion,
     n:int, # samples
@@ -233,7 +248,7 @@ def sample(self:GaussianDiffusion,
     if not out: raise ValueError(f"`n` is {n}: ask for at least one sample")
     return torch.cat(out)
 
-# %% ../nbs/31_diffusion.ipynb #00d727cf
+# %% ../nbs/31_diffusion.ipynb #b546e07c
 @patch
 def _one_step(self:GaussianDiffusion, sampler:Callable, x:Tensor, t:int, t_next:int, noise:Tensor|None, y:Tensor|None,
               guidance_scale:float, threshold:str|None, **options:Any)->tuple[Tensor, Tensor]:
@@ -245,7 +260,7 @@ def _one_step(self:GaussianDiffusion, sampler:Callable, x:Tensor, t:int, t_next:
     *_, step = _in_eval(self, steps)
     return step.vp, step.x0
 
-# %% ../nbs/31_diffusion.ipynb #b8e039ff
+# %% ../nbs/31_diffusion.ipynb #ce7ed308
 @patch
 def p_sample(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, the state at step `t`
@@ -259,7 +274,7 @@ def p_sample(self:GaussianDiffusion,
     "One ancestral step (Ho et al. 2020, algorithm 2)."
     return self._one_step(ddpm, x, t, t - 1, noise, y, guidance_scale, threshold, variance=variance)
 
-# %% ../nbs/31_diffusion.ipynb #81716d6a
+# %% ../nbs/31_diffusion.ipynb #d24d55e7
 @patch
 def ddim_sample(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, the state at step `t`
@@ -274,7 +289,7 @@ def ddim_sample(self:GaussianDiffusion,
     "One DDIM step (Song et al. 2021, eq. 12)."
     return self._one_step(ddim, x, t, t_next, noise, y, guidance_scale, threshold, eta=eta)
 
-# %% ../nbs/31_diffusion.ipynb #ce7ed308
+# %% ../nbs/31_diffusion.ipynb #a143eca0
 @patch
 def p_sample_loop(self:GaussianDiffusion,
     n:int, # samples
@@ -294,7 +309,7 @@ def p_sample_loop_all(self:GaussianDiffusion,
     steps = list(self.sample_iter(n, labels, sampler="ddpm", **kwargs))
     return trajectory(steps), trajectory(steps, "x0")
 
-# %% ../nbs/31_diffusion.ipynb #551b9cc6
+# %% ../nbs/31_diffusion.ipynb #700c8a80
 @patch
 def ddim_sample_loop(self:GaussianDiffusion,
     n_steps:int, # network calls, at most T
@@ -306,7 +321,7 @@ def ddim_sample_loop(self:GaussianDiffusion,
     "DDIM with fewer steps."
     return self.sample(n, labels, sampler="ddim", n_steps=n_steps, eta=eta, **kwargs)
 
-# %% ../nbs/31_diffusion.ipynb #a143eca0
+# %% ../nbs/31_diffusion.ipynb #757a21ca
 @patch
 def predict_start_from_noise(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, the state at step `t`
@@ -316,7 +331,7 @@ def predict_start_from_noise(self:GaussianDiffusion,
     "Solve the forward jump for the clean data (Ho et al. 2020, eq. 15)."
     return expand(self.sqrt_recip_alphas_cumprod[t], x) * x - expand(self.sqrt_recipm1_alphas_cumprod[t], x) * noise
 
-# %% ../nbs/31_diffusion.ipynb #700c8a80
+# %% ../nbs/31_diffusion.ipynb #f44966a7
 @patch
 def q_posterior_mean_variance(self:GaussianDiffusion,
     x0:Tensor, # `[B, ...]` clean data

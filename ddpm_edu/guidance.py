@@ -18,7 +18,8 @@ from .core import expand
 # %% ../nbs/13_guidance.ipynb #e63fc77f
 def _twice(v:Any, n:int)->Any:
     "`v` stacked on itself if it is a tensor with an entry for each of the `n` samples."
-    return torch.cat([v, v]) if isinstance(v, Tensor) and v.ndim > 0 and len(v) == n else v
+    if not (isinstance(v, Tensor) and v.ndim > 0 and len(v) == n): return v
+    return v[:1].expand(2 * n, *v.shape[1:]) if v.stride(0) == 0 else torch.cat([v, v])     # one number for all stays one
 
 def _check_labels(y:Tensor, n:int)->None:
     if not isinstance(y, Tensor) or y.is_floating_point() or y.shape != (n,):

@@ -62,7 +62,7 @@ def ddim(
     n = len(s) - 1
     yield Step(0, n, s[0], x, None, 0)
     for i in range(n):
-        x0 = D(x, x.new_full((len(x),), s[i]))
+        x0 = D(x, x.new_full((1,), s[i]).expand(len(x)))   # one level for all, and a denoiser can tell
         down, up = split(s[i], s[i+1])
         x = torch.lerp(x0, x, down / s[i])          # x0 + down/s · (x - x0)
         if up: x = x.add_(noise_sampler(x), alpha=up)
