@@ -102,17 +102,23 @@ def test_no_permission_to_write(tmp_path):
     locked = tmp_path/"locked"
     locked.mkdir(mode=0o500)
     if os.geteuid(): refused_everywhere(locked); return
-    # Root may write anywhere: a child process gives that up first.
+    # Root may write anywhere: a child process gives that up first. What is imported on the way must be there by then, as it may not
+    # read the library's own folder afterwards.
+    small().save(tmp_path/"m.safetensors"); save_image(torch.zeros(1, 1, 4, 4), tmp_path/"x.png")
     tmp_path.chmod(0o755)
     for p in tmp_path.parents[:2]: p.chmod(0o755)
     pid = os.fork()
     if pid == 0:
+        try: os.seteuid(65534)
+        except OSError: os._exit(77)
         try:
-            torch.set_num_threads(1); os.seteuid(65534)
+            torch.set_num_threads(1)
             os._exit(0 if refused_everywhere(locked) else 1)
         except BaseException as e:
             print(repr(e), flush=True); os._exit(1)
-    assert os.waitpid(pid, 0)[1] == 0
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code == 77: pytest.skip("root of a namespace that has no other user cannot give up its rights")
+    assert code == 0
 
 
 def test_a_place_that_is_a_file(tmp_path):
