@@ -7,6 +7,7 @@ __all__ = ['GaussianDiffusion']
 
 # %% ../nbs/31_diffusion.ipynb #2868e78a
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -161,11 +162,20 @@ def loss(self:GaussianDiffusion,
     if x0.shape[1:] != self.data_shape:
         raise ValueError(f"the data have shape {list(x0.shape[1:])} and the model was built for {list(self.data_shape)}: give `data_shape`")
     t = torch.randint(self.T, (len(x0),), device=x0.device)
-    if not getattr(self.net, "num_classes", 1): y = None               # labelled data may train a network without classes
+    if not _takes_labels(self.net): y = None                            # labelled data may train a network without classes
     if self.p_uncond: y = drop_labels(y, self.p_uncond)
     return self.p_losses(x0, t, y=y, **cond)
 
-# %% ../nbs/31_diffusion.ipynb #ffb1f3a5
+# %% ../nbs/31_diffusion.ipynb #6dd6c0cf
+def _takes_labels(
+    net:nn.Module, # a network
+)->bool:
+    "Does the network know labels? By its `num_classes`, or by an argument `y`."
+    if hasattr(net, "num_classes"): return bool(net.num_classes)
+    p = inspect.signature(net.forward).parameters
+    return "y" in p or any(v.kind is v.VAR_KEYWORD for v in p.values())
+
+# %% ../nbs/31_diffusion.ipynb #8dbffd2c
 @patch
 def levels(self:GaussianDiffusion,
     n_steps:int|None=None, # how many network calls; `None` for all T
@@ -186,10 +196,10 @@ def _labels(
     y = torch.as_tensor(labels, device=device)
     if y.ndim == 0: y = y.expand(n)
     if y.shape != (n,): raise ValueError(f"`labels` has shape {list(y.shape)} for {n} samples: pass one number, or one for each sample")
-    if not getattr(net, "num_classes", 1): raise ValueError("labels were asked of a network without classes: build it with `num_classes`")
+    if not _takes_labels(net): raise ValueError("labels were asked of a network without classes: build it with `num_classes`")
     return y
 
-# %% ../nbs/31_diffusion.ipynb #ae2cc100
+# %% ../nbs/31_diffusion.ipynb #6eb46046
 @patch
 def sample_iter(self:GaussianDiffusion,
     n:int, # samples
@@ -212,10 +222,12 @@ def sample_iter(self:GaussianDiffusion,
     if z.shape != x.shape: raise ValueError(f"`noise` has shape {list(z.shape)}, the samples {list(x.shape)}")
     if "noise_sampler" in inspect.signature(fn).parameters: options.setdefault("noise_sampler", own)
     sigmas, y = self.levels(n_steps, spacing), _labels(self.net, labels, n, device)
+    if y is not None and guidance_scale != 1 and not self.p_uncond:
+        warnings.warn("guidance needs a model that was trained with labels hidden now and then: this one has `p_uncond=0`", stacklevel=2)
     D = self.denoiser(guidance_scale, threshold, guidance_rescale, guidance_interval)
     return _in_eval(self, from_noise(fn, D if y is None else partial(D, y=y), z, sigmas, **options))
 
-# %% ../nbs/31_diffusion.ipynb #6eb46046
+# %% ../nbs/31_diffusion.ipynb #ee6f0829
 def _in_eval(
     model:nn.Module, # put into evaluation mode while the steps are made, and back after
     steps:Iterator[Step], # a sampler about to work
@@ -227,7 +239,7 @@ def _in_eval(
         yield from steps
     finally: model.train(was)
 
-# %% ../nbs/31_diffusion.ipynb #ea19e787
+# %% ../nbs/31_diffusion.ipynb #00d727cf
 @patch
 def sample(self:GaussianDiffusion,
     n:int, # samples
@@ -248,7 +260,7 @@ def sample(self:GaussianDiffusion,
     if not out: raise ValueError(f"`n` is {n}: ask for at least one sample")
     return torch.cat(out)
 
-# %% ../nbs/31_diffusion.ipynb #b546e07c
+# %% ../nbs/31_diffusion.ipynb #81716d6a
 @patch
 def _one_step(self:GaussianDiffusion, sampler:Callable, x:Tensor, t:int, t_next:int, noise:Tensor|None, y:Tensor|None,
               guidance_scale:float, threshold:str|None, **options:Any)->tuple[Tensor, Tensor]:
@@ -260,7 +272,7 @@ def _one_step(self:GaussianDiffusion, sampler:Callable, x:Tensor, t:int, t_next:
     *_, step = _in_eval(self, steps)
     return step.vp, step.x0
 
-# %% ../nbs/31_diffusion.ipynb #ce7ed308
+# %% ../nbs/31_diffusion.ipynb #551b9cc6
 @patch
 def p_sample(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, the state at step `t`
@@ -274,7 +286,7 @@ def p_sample(self:GaussianDiffusion,
     "One ancestral step (Ho et al. 2020, algorithm 2)."
     return self._one_step(ddpm, x, t, t - 1, noise, y, guidance_scale, threshold, variance=variance)
 
-# %% ../nbs/31_diffusion.ipynb #d24d55e7
+# %% ../nbs/31_diffusion.ipynb #a143eca0
 @patch
 def ddim_sample(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, the state at step `t`
@@ -289,7 +301,7 @@ def ddim_sample(self:GaussianDiffusion,
     "One DDIM step (Song et al. 2021, eq. 12)."
     return self._one_step(ddim, x, t, t_next, noise, y, guidance_scale, threshold, eta=eta)
 
-# %% ../nbs/31_diffusion.ipynb #a143eca0
+# %% ../nbs/31_diffusion.ipynb #700c8a80
 @patch
 def p_sample_loop(self:GaussianDiffusion,
     n:int, # samples
@@ -309,7 +321,7 @@ def p_sample_loop_all(self:GaussianDiffusion,
     steps = list(self.sample_iter(n, labels, sampler="ddpm", **kwargs))
     return trajectory(steps), trajectory(steps, "x0")
 
-# %% ../nbs/31_diffusion.ipynb #700c8a80
+# %% ../nbs/31_diffusion.ipynb #11b31dc6
 @patch
 def ddim_sample_loop(self:GaussianDiffusion,
     n_steps:int, # network calls, at most T
@@ -321,7 +333,7 @@ def ddim_sample_loop(self:GaussianDiffusion,
     "DDIM with fewer steps."
     return self.sample(n, labels, sampler="ddim", n_steps=n_steps, eta=eta, **kwargs)
 
-# %% ../nbs/31_diffusion.ipynb #757a21ca
+# %% ../nbs/31_diffusion.ipynb #f44966a7
 @patch
 def predict_start_from_noise(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, the state at step `t`
@@ -331,7 +343,7 @@ def predict_start_from_noise(self:GaussianDiffusion,
     "Solve the forward jump for the clean data (Ho et al. 2020, eq. 15)."
     return expand(self.sqrt_recip_alphas_cumprod[t], x) * x - expand(self.sqrt_recipm1_alphas_cumprod[t], x) * noise
 
-# %% ../nbs/31_diffusion.ipynb #f44966a7
+# %% ../nbs/31_diffusion.ipynb #3b1a247c
 @patch
 def q_posterior_mean_variance(self:GaussianDiffusion,
     x0:Tensor, # `[B, ...]` clean data

@@ -85,7 +85,7 @@ def _read(
     except SafetensorError as e:
         if path.read_bytes()[:2] in (b"PK", b"\x80\x02"): raise ValueError(f"{path} is a pickle, which could run any program: "
             "it is not opened; load its state dict with `torch.load(path, weights_only=True)`") from None
-        raise ValueError(f"{path} is damaged or cut short ({e}): copy it again, or take an earlier one") from None
+        raise ValueError(f"{path} is damaged or cut short, or no safetensors file at all ({e}): copy it again") from None
     except (KeyError, json.JSONDecodeError):
         raise ValueError(f"{path} holds tensors but was not written by `save`: it has no config") from None
 
@@ -116,6 +116,7 @@ def load(
     device:torch.device|str|None=None, # where to; `default_device()` if left out
 )->nn.Module: # the model, ready to use
     "Get a saved model back, with its `card`. Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."
+    if isinstance(net, type): raise TypeError(f"`net` is the class {net.__name__}: give a network, `net={net.__name__}(...)`")
     path = _find(name_or_path)
     tensors, config = _read(path)
     model = _build(path, tensors, config, net)
