@@ -50,7 +50,7 @@ rows = {"euler by hand, nothing yielded": microseconds_a_step(lambda: bare(x, si
 for name, sampler in SAMPLERS.items():
     options = {"noise_sampler": lambda _: zeros} if name != "euler" else {}
     rows[name] = microseconds_a_step(lambda sampler=sampler, options=options: final(sampler(lambda x, s: x0, x, sigmas, **options)))
-model = GaussianDiffusion(Nothing(), cosine_beta_schedule(100), (1, 28, 28), objective="v")
+model = GaussianDiffusion(Nothing(), cosine_beta_schedule(100), (1, 28, 28), objective="v", p_uncond=.1)
 y = torch.full((BATCH,), 7)
 for scale in (1., 2.):
     rows[f"model.sample, ddim, scale {scale:g}, no network"] = microseconds_a_step(

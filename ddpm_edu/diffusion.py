@@ -149,7 +149,7 @@ def p_losses(self:GaussianDiffusion,
     out = self.net(a * x0 + s * noise, t, **cond)
     target = get_objective(self.objective).target(x0, noise, a, s)
     if out.shape != target.shape: raise ValueError(f"the network answered with shape {list(out.shape)} to data of {list(target.shape)}")
-    return loss(out, target, reduction="none").flatten(1).mean(1)
+    return loss(out, target, reduction="none").mean(tuple(range(1, out.ndim)))
 
 # %% ../nbs/31_diffusion.ipynb #e7880489
 @patch

@@ -66,8 +66,9 @@ def _step(
     "One optimiser step, left out where the gradient is not finite."
     loss = model.loss(x, y).mean()
     loss.backward()
-    norm = torch.stack(torch._foreach_norm([p.grad for p in params if p.grad is not None])).norm()
-    loss, norm = torch.stack([loss.detach(), norm]).tolist()           # one wait for the device, not two
+    norms = torch._foreach_norm([p.grad for p in params if p.grad is not None])
+    loss, *norms = torch.stack([loss.detach(), *norms]).tolist()       # one wait for the device, not two
+    norm = math.hypot(*norms)
     if math.isfinite(norm): opt.step()
     opt.zero_grad()
     return loss, norm
@@ -93,13 +94,14 @@ def train(
     "Train, step by step. Raises `ValueError` if the first batch does not suit; steps with a non-finite gradient are skipped."
     params = [p for p in model.parameters() if p.requires_grad]
     p0, conv = params[0], any(p.ndim == 4 for p in params)
-    if conv: model.to(memory_format=torch.channels_last)
+    layout = torch.channels_last if conv else torch.preserve_format
+    if conv: model.to(memory_format=layout)
     opt = opt or adam(model, lr)
     images, skipped, t0 = 0, 0, time.perf_counter()
     with _threads(1 if p0.device.type == "cpu" and not conv and sum(p.numel() for p in params) < 50_000 else None):
         for step, (epoch, x, y) in enumerate(epochs(data, batch_size, seed), 1):
             if step == 1: check_range(x, "data"); model.train()
-            x = x.to(p0.device, p0.dtype, non_blocking=True, **({"memory_format": torch.channels_last} if conv and x.ndim == 4 else {}))
+            x = x.to(p0.device, p0.dtype, non_blocking=True, memory_format=layout if x.ndim == 4 else torch.preserve_format)
             loss, norm = _step(model, params, opt, x, y if y is None else y.to(p0.device, non_blocking=True))
             if not math.isfinite(norm):
                 skipped += 1; warnings.warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped", stacklevel=2)
@@ -135,7 +137,8 @@ def ema(
         if mean is None:
             mean = deepcopy(s.model).eval().requires_grad_(False)
             pairs = list(mean.parameters()), [p.detach() for p in s.model.parameters()]
-            buffers = [(b, c) for (name, b), c in zip(mean.named_buffers(), s.model.buffers()) if name.startswith("net.")]
+            saved = s.model.state_dict()                                   # constants, such as a schedule's table, are not in it
+            buffers = [(b, c) for (name, b), c in zip(mean.named_buffers(), s.model.buffers()) if name in saved]
         torch._foreach_lerp_(*pairs, 1 - ema_decay(s.step, max_decay))
         for b, c in buffers: b.copy_(c)
         s.ema = mean
