@@ -121,7 +121,7 @@ def check_range(
     if not x.is_floating_point(): raise ValueError(f"`{name}` has type {x.dtype}, not floats in [-1, 1]; for bytes: `from_uint8({name})`")
     lo, hi = (v.item() for v in torch.aminmax(x))
     if not np.isfinite(lo + hi):
-        raise ValueError(f"`{name}` holds {(~x.isfinite()).sum().item()} values that are NaN or infinite: remove them before training")
+        raise ValueError(f"`{name}` holds {(~x.isfinite()).sum().item()} values that are NaN or infinite: remove them first")
     where, image = f"`{name}` runs from {lo:.4g} to {hi:.4g}, but the library works in [-1, 1]", x.ndim == 4
     if image and lo >= 0 and hi > 2: raise ValueError(f"{where}; it looks like 0 … 255: use `from_unit({name} / 255)`, or `from_uint8`")
     if image and lo >= 0 and hi > 0: raise ValueError(f"{where}; it looks like [0, 1]: use `from_unit({name})`")

@@ -6,8 +6,6 @@
 __all__ = ['GaussianDiffusion']
 
 # %% ../nbs/31_diffusion.ipynb #2868e78a
-import inspect
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -17,16 +15,16 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .core import SeededNoise, Step, expand, progress_bar
-from .denoisers import dynamic_threshold, static_threshold
-from .guidance import drop_labels, guided
+from .core import Step, expand
+from .guidance import drop_labels
 from .objectives import get_objective
-from .samplers import ddim, ddpm, final, get_sampler, trajectory
+from .samplers import ddim, ddpm, trajectory
+from .sampling import DenoisingModel, in_eval, takes_labels
 from .schedules import diffusion_buffers, spaced_timesteps
 from .zero_snr import from_noise
 
 # %% ../nbs/31_diffusion.ipynb #882ee776
-class GaussianDiffusion(nn.Module):
+class GaussianDiffusion(DenoisingModel):
     "A diffusion model in discrete time (Ho et al. 2020); only `net` is trained. Raises `ValueError` for parts that do not fit."
     def __init__(self,
         net:nn.Module, # `net(x, t)` or `net(x, t, y)`, with `t` in 0 … T-1
@@ -36,12 +34,10 @@ class GaussianDiffusion(nn.Module):
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
         threshold:str|None="static", # what samplers do with an x̂₀ outside [-1, 1]: "static", "dynamic" or `None`
     ):
-        super().__init__()
-        get_objective(objective); _thresholded(None, threshold)            # both complain about unknown names
-        if not 0 <= p_uncond <= 1: raise ValueError(f"`p_uncond` is {p_uncond}: it is a share, between 0 and 1")
-        self.net, self.data_shape, self.objective, self.p_uncond, self.threshold = net, tuple(data_shape), objective, p_uncond, threshold
-        self.config = dict(data_shape=list(data_shape), objective=objective, p_uncond=p_uncond, threshold=threshold)  # for saving
-        self.table = diffusion_buffers(betas)                              # float64, on the CPU
+        get_objective(objective)                                            # complains about unknown names
+        super().__init__(net, data_shape, p_uncond, threshold, objective=objective)
+        self.objective, self.table = objective, diffusion_buffers(betas)    # float64, on the CPU
+        self.constants = {"betas": self.table["betas"]}                     # saved with the model
         self.zero_snr = self.table["alphas_cumprod"][-1].item() == 0        # nothing is left at the end: σ is infinite there
         if objective == "eps" and self.zero_snr:
             raise ValueError("the schedule leaves nothing at its end, where naming the noise teaches nothing: use objective='v' or 'x0'")
@@ -51,17 +47,7 @@ class GaussianDiffusion(nn.Module):
         if getattr(net, "T", self.T) != self.T:
             raise ValueError(f"the network is meant for T={net.T} steps and the schedule has {self.T}: build both with the same number")
 
-# %% ../nbs/31_diffusion.ipynb #14389fe9
-def _thresholded(
-    D:Callable|None, # a denoiser
-    threshold:str|None, # "static", "dynamic" or `None`
-)->Callable: # a denoiser
-    "Wrap a denoiser by the name of a threshold."
-    wrappers = {"static": static_threshold, "dynamic": dynamic_threshold, None: lambda D: D}
-    if threshold not in wrappers: raise ValueError(f"unknown threshold {threshold!r}: choose 'static', 'dynamic' or None")
-    return wrappers[threshold](D)
-
-# %% ../nbs/31_diffusion.ipynb #e91941c2
+# %% ../nbs/31_diffusion.ipynb #8230320a
 @patch
 def q_sample(self:GaussianDiffusion,
     x0:Tensor, # `[B, ...]` clean data
@@ -73,7 +59,7 @@ def q_sample(self:GaussianDiffusion,
     noise = torch.randn_like(x0) if noise is None else noise
     return expand(self.sqrt_alphas_cumprod[t], x0) * x0 + expand(self.sqrt_one_minus_alphas_cumprod[t], x0) * noise
 
-# %% ../nbs/31_diffusion.ipynb #777fed19
+# %% ../nbs/31_diffusion.ipynb #f468eb57
 @patch
 def sigma_to_t(self:GaussianDiffusion,
     sigma:Tensor, # `[B]` noise levels; those outside the table count as its ends
@@ -89,7 +75,7 @@ def sigma_to_t(self:GaussianDiffusion,
     t = torch.where((t - whole).abs() < 1e-3, whole, t)
     return t.masked_fill(sigma.isinf(), self.T - 1.) if self.zero_snr else t
 
-# %% ../nbs/31_diffusion.ipynb #17cfeaaa
+# %% ../nbs/31_diffusion.ipynb #a4732db8
 @patch
 def denoise(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, data + sigma·noise; where sigma is infinite, the noise itself
@@ -103,7 +89,7 @@ def denoise(self:GaussianDiffusion,
     if y is not None: cond["y"] = y                                  # networks without labels need not know of them
     return get_objective(self.objective).to_x0(xt, self.net(xt, t, **cond), a, s)
 
-# %% ../nbs/31_diffusion.ipynb #d963f2db
+# %% ../nbs/31_diffusion.ipynb #e679cef5
 @patch
 def _read_levels(self:GaussianDiffusion,
     sigma:Tensor, # `[B]` noise levels
@@ -120,19 +106,7 @@ def _read_levels(self:GaussianDiffusion,
     s = (a * sigma).masked_fill(a == 0, 1.) if self.zero_snr else a * sigma      # 0 · ∞ is 1 here
     return expand(a, x), expand(s, x), self.sigma_to_t(sigma)
 
-# %% ../nbs/31_diffusion.ipynb #046ce8b2
-@patch
-def denoiser(self:GaussianDiffusion,
-    guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated
-    threshold:str|None="model", # "static", "dynamic", `None`, or "model": as the model was built
-    guidance_rescale:float=0., # see `guided`: share of the added contrast that is taken back
-    guidance_interval:tuple[float, float]|None=None, # see `guided`: noise levels (low, high) between which to guide
-)->Callable: # `D(x, sigma, y=None, **cond) -> x0`
-    "The denoiser that samplers get: guided, then thresholded."
-    D = guided(self.denoise, guidance_scale, guidance_rescale, guidance_interval)
-    return _thresholded(D, self.threshold if threshold == "model" else threshold)
-
-# %% ../nbs/31_diffusion.ipynb #029c7c88
+# %% ../nbs/31_diffusion.ipynb #cb3602f4
 @patch
 def p_losses(self:GaussianDiffusion,
     x0:Tensor, # `[B, ...]` clean data in [-1, 1]
@@ -151,7 +125,7 @@ def p_losses(self:GaussianDiffusion,
     if out.shape != target.shape: raise ValueError(f"the network answered with shape {list(out.shape)} to data of {list(target.shape)}")
     return loss(out, target, reduction="none").mean(tuple(range(1, out.ndim)))
 
-# %% ../nbs/31_diffusion.ipynb #e7880489
+# %% ../nbs/31_diffusion.ipynb #c3ef5b28
 @patch
 def loss(self:GaussianDiffusion,
     x0:Tensor, # `[B, ...]` clean data in [-1, 1]
@@ -162,105 +136,31 @@ def loss(self:GaussianDiffusion,
     if x0.shape[1:] != self.data_shape:
         raise ValueError(f"the data have shape {list(x0.shape[1:])} and the model was built for {list(self.data_shape)}: give `data_shape`")
     t = torch.randint(self.T, (len(x0),), device=x0.device)
-    if not _takes_labels(self.net): y = None                            # labelled data may train a network without classes
+    if not takes_labels(self.net): y = None                            # labelled data may train a network without classes
     if self.p_uncond: y = drop_labels(y, self.p_uncond)
     return self.p_losses(x0, t, y=y, **cond)
 
-# %% ../nbs/31_diffusion.ipynb #6dd6c0cf
-def _takes_labels(
-    net:nn.Module, # a network
-)->bool:
-    "Does the network know labels? By its `num_classes`, or by an argument `y`."
-    if hasattr(net, "num_classes"): return bool(net.num_classes)
-    p = inspect.signature(net.forward).parameters
-    return "y" in p or any(v.kind is v.VAR_KEYWORD for v in p.values())
-
-# %% ../nbs/31_diffusion.ipynb #8dbffd2c
+# %% ../nbs/31_diffusion.ipynb #b6f91839
 @patch
 def levels(self:GaussianDiffusion,
     n_steps:int|None=None, # how many network calls; `None` for all T
     spacing:str="trailing", # which steps: see `spaced_timesteps`
 )->Tensor: # float64 `[n_steps+1]` noise levels, descending, the last is 0
     "The list of noise levels for a sampler."
-    t = spaced_timesteps(self.T, n_steps or self.T, spacing) if n_steps != 0 else spaced_timesteps(self.T, 0)
+    t = spaced_timesteps(self.T, self.T if n_steps is None else n_steps, spacing)
     return torch.cat([self.table["sigmas"][t], torch.zeros(1, dtype=torch.float64)])
 
-def _labels(
-    net:nn.Module, # the network
-    labels:Tensor|Sequence[int]|int|None, # what the user asked for
-    n:int, # samples
-    device:torch.device, # where they will be used
-)->Tensor|None: # long `[n]`
-    "Bring labels into the form that networks take; raises `ValueError` where they do not fit."
-    if labels is None: return None
-    y = torch.as_tensor(labels, device=device)
-    if y.ndim == 0: y = y.expand(n)
-    if y.shape != (n,): raise ValueError(f"`labels` has shape {list(y.shape)} for {n} samples: pass one number, or one for each sample")
-    if not _takes_labels(net): raise ValueError("labels were asked of a network without classes: build it with `num_classes`")
-    return y
+@patch
+def begin(self:GaussianDiffusion,
+    sampler:Callable, D:Callable, # a sampler and a denoiser
+    z:Tensor, # `[B, ...]` standard normal noise
+    sigmas:Tensor, # `[n+1]` noise levels, descending to 0; the first may be infinite
+    **options:Any, # of the sampler
+)->Iterator[Step]:
+    "A sampler at its start, which is where the forward process ended."
+    return from_noise(sampler, D, z, sigmas, **options)
 
 # %% ../nbs/31_diffusion.ipynb #6eb46046
-@patch
-def sample_iter(self:GaussianDiffusion,
-    n:int, # samples
-    labels:Tensor|Sequence[int]|int|None=None, # a class for all, or one for each; `None` for no label
-    guidance_scale:float=1., # 1 plain, above 1 exaggerates the label, 0 ignores it
-    sampler:str|Callable="ddpm", # a name from `SAMPLERS`, or any sampler of contract 3
-    n_steps:int|None=None, # network calls (for samplers with one a step); `None` for all T
-    seed:int|None=None, start:int=0, # same seed, same samples; number of the first, where this batch is a part of a larger request
-    noise:Tensor|None=None, # `[n, *data_shape]` standard normal start, instead of the seed's
-    spacing:str="trailing", # which of the T steps are visited
-    threshold:str|None="model", # see `denoiser`
-    guidance_rescale:float=0., # see `guided`
-    guidance_interval:tuple[float, float]|None=None, # see `guided`
-    **options:Any, # of the sampler, such as `eta`
-)->Iterator[Step]: # the sampler's steps
-    "Sample step by step: loop over it, and watch."
-    fn, device = get_sampler(sampler), self.betas.device
-    own = SeededNoise(int(torch.randint(2**31, ())) if seed is None else seed, n, start)
-    x = torch.empty(n, *self.data_shape, device=device); z = own(x) if noise is None else noise.to(x)
-    if z.shape != x.shape: raise ValueError(f"`noise` has shape {list(z.shape)}, the samples {list(x.shape)}")
-    if "noise_sampler" in inspect.signature(fn).parameters: options.setdefault("noise_sampler", own)
-    sigmas, y = self.levels(n_steps, spacing), _labels(self.net, labels, n, device)
-    if y is not None and guidance_scale != 1 and not self.p_uncond:
-        warnings.warn("guidance needs a model that was trained with labels hidden now and then: this one has `p_uncond=0`", stacklevel=2)
-    D = self.denoiser(guidance_scale, threshold, guidance_rescale, guidance_interval)
-    return _in_eval(self, from_noise(fn, D if y is None else partial(D, y=y), z, sigmas, **options))
-
-# %% ../nbs/31_diffusion.ipynb #ee6f0829
-def _in_eval(
-    model:nn.Module, # put into evaluation mode while the steps are made, and back after
-    steps:Iterator[Step], # a sampler about to work
-)->Iterator[Step]: # the same steps
-    "Dropout and the like are off while sampling."
-    was = model.training
-    try:
-        model.eval()
-        yield from steps
-    finally: model.train(was)
-
-# %% ../nbs/31_diffusion.ipynb #00d727cf
-@patch
-def sample(self:GaussianDiffusion,
-    n:int, # samples
-    labels:Tensor|Sequence[int]|int|None=None, # a class for all, or one for each
-    guidance_scale:float=1., # 1 plain, above 1 exaggerates the label, 0 ignores it
-    batch_size:int=256, # samples at a time
-    noise:Tensor|None=None, # `[n, *data_shape]` standard normal start
-    seed:int|None=None, # same seed, same samples, whatever the batch size
-    **kwargs:Any, # as for `sample_iter`: sampler, n_steps, eta, …
-)->Tensor: # `[n, *data_shape]`, in [-1, 1]
-    "Draw `n` samples."
-    seed = int(torch.randint(2**31, ())) if seed is None else seed
-    y, out = _labels(self.net, labels, n, self.betas.device), []
-    for i in progress_bar(range(0, n, batch_size), desc="sampling", **({"disable": True} if n <= batch_size else {})):
-        part = slice(i, min(i + batch_size, n))
-        some = {"labels": None if y is None else y[part], "noise": None if noise is None else noise[part]}
-        out.append(final(self.sample_iter(part.stop - i, guidance_scale=guidance_scale, seed=seed, start=i, **some, **kwargs)))
-    if not out: raise ValueError(f"`n` is {n}: ask for at least one sample")
-    return torch.cat(out)
-
-# %% ../nbs/31_diffusion.ipynb #81716d6a
 @patch
 def _one_step(self:GaussianDiffusion, sampler:Callable, x:Tensor, t:int, t_next:int, noise:Tensor|None, y:Tensor|None,
               guidance_scale:float, threshold:str|None, **options:Any)->tuple[Tensor, Tensor]:
@@ -269,10 +169,10 @@ def _one_step(self:GaussianDiffusion, sampler:Callable, x:Tensor, t:int, t_next:
     if noise is not None: options["noise_sampler"] = lambda _: noise
     D = self.denoiser(guidance_scale, threshold)
     steps = from_noise(sampler, D if y is None else partial(D, y=y), x, torch.stack([s, s2.double()]), **options)
-    *_, step = _in_eval(self, steps)
+    *_, step = in_eval(self, steps)
     return step.vp, step.x0
 
-# %% ../nbs/31_diffusion.ipynb #551b9cc6
+# %% ../nbs/31_diffusion.ipynb #ea19e787
 @patch
 def p_sample(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, the state at step `t`
@@ -286,7 +186,7 @@ def p_sample(self:GaussianDiffusion,
     "One ancestral step (Ho et al. 2020, algorithm 2)."
     return self._one_step(ddpm, x, t, t - 1, noise, y, guidance_scale, threshold, variance=variance)
 
-# %% ../nbs/31_diffusion.ipynb #a143eca0
+# %% ../nbs/31_diffusion.ipynb #4db8999d
 @patch
 def ddim_sample(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, the state at step `t`
@@ -301,7 +201,7 @@ def ddim_sample(self:GaussianDiffusion,
     "One DDIM step (Song et al. 2021, eq. 12)."
     return self._one_step(ddim, x, t, t_next, noise, y, guidance_scale, threshold, eta=eta)
 
-# %% ../nbs/31_diffusion.ipynb #700c8a80
+# %% ../nbs/31_diffusion.ipynb #b8e039ff
 @patch
 def p_sample_loop(self:GaussianDiffusion,
     n:int, # samples
@@ -321,7 +221,7 @@ def p_sample_loop_all(self:GaussianDiffusion,
     steps = list(self.sample_iter(n, labels, sampler="ddpm", **kwargs))
     return trajectory(steps), trajectory(steps, "x0")
 
-# %% ../nbs/31_diffusion.ipynb #11b31dc6
+# %% ../nbs/31_diffusion.ipynb #b546e07c
 @patch
 def ddim_sample_loop(self:GaussianDiffusion,
     n_steps:int, # network calls, at most T
@@ -333,7 +233,7 @@ def ddim_sample_loop(self:GaussianDiffusion,
     "DDIM with fewer steps."
     return self.sample(n, labels, sampler="ddim", n_steps=n_steps, eta=eta, **kwargs)
 
-# %% ../nbs/31_diffusion.ipynb #f44966a7
+# %% ../nbs/31_diffusion.ipynb #ce7ed308
 @patch
 def predict_start_from_noise(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, the state at step `t`
@@ -343,7 +243,7 @@ def predict_start_from_noise(self:GaussianDiffusion,
     "Solve the forward jump for the clean data (Ho et al. 2020, eq. 15)."
     return expand(self.sqrt_recip_alphas_cumprod[t], x) * x - expand(self.sqrt_recipm1_alphas_cumprod[t], x) * noise
 
-# %% ../nbs/31_diffusion.ipynb #3b1a247c
+# %% ../nbs/31_diffusion.ipynb #551b9cc6
 @patch
 def q_posterior_mean_variance(self:GaussianDiffusion,
     x0:Tensor, # `[B, ...]` clean data

@@ -47,7 +47,8 @@ def guided(
         _check_labels(y, len(x))
         inside = None if interval is None else (sigma > interval[0]) & (sigma <= interval[1]) # [B]
         if s == 1 or (inside is not None and not inside.any()): return D(x, sigma, y=y, **cond)
-        nothing = torch.full_like(y, -1)
+        y = y.long()
+        nothing = torch.full_like(y, -1)                                      # bytes could not hold it
         if s == 0 and inside is None: return D(x, sigma, y=nothing, **cond)
         both = {k: _twice(v, len(x)) for k, v in cond.items()}
         c, u = D(torch.cat([x, x]), _twice(sigma, len(x)), y=torch.cat([y, nothing]), **both).chunk(2)
@@ -76,4 +77,5 @@ def drop_labels(
     if not 0 <= p <= 1: raise ValueError(f"p = {p}: the probability of dropping a label must lie between 0 and 1")
     if y is None: return None
     coin = torch.rand(y.shape, generator=generator, device=y.device if generator is None else generator.device)
+    y = y.long() if y.dtype == torch.uint8 else y                          # bytes cannot hold -1
     return y.masked_fill(coin.to(y.device) < p, -1)

@@ -61,6 +61,7 @@ PROTOCOLS = ("FLD-v1", "legacy")
 def _check(images:Tensor, protocol:str, name:str)->None:
     "Refuse images that would give a number without sense."
     if protocol not in PROTOCOLS: raise ValueError(f"there is no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    if not isinstance(images, Tensor): raise ValueError(f"`{name}` is a {type(images).__name__}: give a tensor, `torch.as_tensor({name})`")
     if len(images) < 2: raise ValueError(f"`{name}` holds {len(images)} images: a spread needs at least 2, a useful score 10,000")
     if images.dtype == torch.uint8: return
     lo, hi = images.aminmax()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .core import from_uint8
+from .core import check_range, from_uint8
 from .metrics import extract
 
 # %% ../nbs/52_neighbours.ipynb #f9869621
@@ -78,18 +78,21 @@ def nearest(
     data_chunk:int=5000, # training images at a time
 )->Nearest:
     "Find the most similar training image, pixel by pixel. Raises `ValueError` for sizes that do not fit."
-    x, data = _flat(images), getattr(data, "x", data)
+    x, data = _flat(images, "images"), getattr(data, "x", data)
     if data.shape[1:] != images.shape[1:]:
         raise ValueError(f"images are {list(images.shape[1:])} and the data {list(data.shape[1:])}: resize one of them")
     best, index = torch.full((len(x),), torch.inf, device=x.device), torch.zeros(len(x), dtype=torch.long, device=x.device)
     for start in range(0, len(data), data_chunk):
-        d = _flat(data[start:start + data_chunk]).to(x)
+        d = _flat(data[start:start + data_chunk], "data").to(x)
         for i, a in zip(torch.arange(len(x), device=x.device).split(chunk), x.split(chunk)):
             value, j = (d.square().sum(1) - 2 * a @ d.T).min(1)
             index[i] = torch.where(value < best[i], j + start, index[i]); best[i] = torch.minimum(best[i], value)
-    twins = torch.cat([_flat(data[i]).to(x) for i in index.to(data.device).split(data_chunk)])
+    twins = torch.cat([_flat(data[i], "data").to(x) for i in index.to(data.device).split(data_chunk)])
     return Nearest((x - twins).square().sum(1).sqrt(), index)
 
-def _flat(x:Tensor)->Tensor:
-    "Images as rows of floats in [-1, 1]."
-    return (from_uint8(x) if x.dtype == torch.uint8 else x.float()).flatten(1)
+def _flat(x:Tensor, name:str)->Tensor:
+    "Images as rows of floats in [-1, 1], features as they are; raises `ValueError` for NaN, and for images in another range."
+    if x.dtype == torch.uint8: return from_uint8(x).flatten(1)
+    if x.ndim == 4 and x.numel() and x.min() >= 0: check_range(x, name)          # samples that overshoot a little are fine
+    if not x.isfinite().all(): raise ValueError(f"`{name}` holds values that are NaN or infinite: remove them first")
+    return x.float().flatten(1)

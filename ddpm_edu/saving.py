@@ -20,7 +20,7 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from .core import default_device, write_file
-from .diffusion import GaussianDiffusion
+from .sampling import DenoisingModel
 
 # %% ../nbs/34_saving.ipynb #e31e835a
 def _class_name(o:object)->str: # for example "ddpm_edu.unet.UNet"
@@ -39,14 +39,14 @@ def _config(
 
 # %% ../nbs/34_saving.ipynb #8a6decb8
 @patch
-def save(self:GaussianDiffusion,
+def save(self:DenoisingModel,
     path:str|os.PathLike, # for example "digits.safetensors"
     dtype:torch.dtype|None=None, # type of the stored weights; `torch.float16` halves the file
     **card:Any, # anything you want to tell with it, such as `data="MNIST"`: numbers, text, lists
 )->Path: # the path
     "Save the model with all that it needs, in one file. Raises `OSError` where that is impossible."
     tensors = {f"net.{k}": (v.to(dtype) if dtype and v.is_floating_point() else v) for k, v in self.net.state_dict().items()}
-    tensors["betas"] = self.table["betas"]
+    tensors |= self.constants
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     return write_file(path, to_bytes(tensors, metadata={"config": _config(self, card)}))
 

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['SCHEDULES', 'alphas_cumprod', 'linear_beta_schedule', 'cosine_beta_schedule', 'sigmoid_beta_schedule',
            'sigmas_from_alphas_cumprod', 'alphas_cumprod_from_sigmas', 'snr', 'rescale_zero_terminal_snr',
-           'diffusion_buffers', 'spaced_timesteps']
+           'diffusion_buffers', 'spaced_timesteps', 'karras_sigmas', 'polyexponential_sigmas', 'exponential_sigmas',
+           'vp_sigmas']
 
 # %% ../nbs/10_schedules.ipynb #6da8e768
 import math
@@ -155,3 +156,54 @@ def spaced_timesteps(
     if spacing == "leading": return (down.long() - 1) * (T // n)
     if spacing == "linspace": return torch.linspace(T - 1, 0, n, dtype=torch.float64).round().long()
     raise ValueError(f"unknown spacing {spacing!r}: use 'trailing', 'leading' or 'linspace'")
+
+# %% ../nbs/10_schedules.ipynb #0804bf37
+def _ramp(n:int, sigma_min:float, sigma_max:float)->Tensor: # `[n]` float64, from 0 to 1
+    if n != int(n) or n < 1: raise ValueError(f"n = {n}: a grid of noise levels needs a whole number of steps, at least 1")
+    if not sigma_min > 0: raise ValueError(f"sigma_min = {sigma_min}: it must be above 0, the 0 at the end is added; try 0.002")
+    if not sigma_min < sigma_max < math.inf: raise ValueError(f"sigma_min = {sigma_min} and sigma_max = {sigma_max}: the first must be below the second, both finite")
+    return torch.linspace(0, 1, int(n), dtype=torch.float64)
+
+def _and_zero(sigmas:Tensor)->Tensor: return torch.cat([sigmas, sigmas.new_zeros(1)])
+
+def karras_sigmas(
+    n:int, # how many steps
+    sigma_min:float, # the last level before 0, above 0
+    sigma_max:float, # the first level
+    rho:float=7., # above 0: the larger, the more levels at the clean end
+)->Tensor: # `[n+1]` float64, falling, the last is 0
+    "Levels whose root of order `rho` falls evenly (Karras et al. 2022, eq. 5). Raises `ValueError` for n < 1 or ends out of order."
+    u = _ramp(n, sigma_min, sigma_max)
+    if not rho > 0: raise ValueError(f"rho = {rho}: it must be above 0; 7 is usual")
+    return _and_zero((sigma_max**(1 / rho) + u * (sigma_min**(1 / rho) - sigma_max**(1 / rho)))**rho)
+
+# %% ../nbs/10_schedules.ipynb #09730f5c
+def polyexponential_sigmas(
+    n:int, # how many steps
+    sigma_min:float, # the last level before 0, above 0
+    sigma_max:float, # the first level
+    rho:float=1., # above 0; above 1 there are more levels at the clean end
+)->Tensor: # `[n+1]` float64, falling, the last is 0
+    "Levels whose logarithm falls like a power of the ramp. Raises `ValueError` like `karras_sigmas`."
+    u = _ramp(n, sigma_min, sigma_max)
+    if not rho > 0: raise ValueError(f"rho = {rho}: it must be above 0; 1 gives the exponential grid")
+    return _and_zero(((1 - u)**rho * math.log(sigma_max / sigma_min) + math.log(sigma_min)).exp())
+
+def exponential_sigmas(
+    n:int, # how many steps
+    sigma_min:float, # the last level before 0, above 0
+    sigma_max:float, # the first level
+)->Tensor: # `[n+1]` float64, falling in equal ratios, the last is 0
+    "Levels in equal ratios. Raises `ValueError` like `karras_sigmas`."
+    return polyexponential_sigmas(n, sigma_min, sigma_max)
+
+def vp_sigmas(
+    n:int, # how many steps
+    beta_d:float=19.9, # how much β rises in all, above 0
+    beta_min:float=.1, # where it starts, 0 or above
+    eps:float=1e-3, # the last time before 0, between 0 and 1
+)->Tensor: # `[n+1]` float64, falling, the last is 0
+    "Levels of the continuous variance-preserving schedule, evenly in time (Karras et al. 2022, table 1). Raises `ValueError` for n < 1 or times out of order."
+    if not (beta_d > 0 and beta_min >= 0): raise ValueError(f"beta_d = {beta_d} and beta_min = {beta_min}: β must rise, and start at 0 or above")
+    t = 1 - _ramp(n, eps, 1.) * (1 - eps)
+    return _and_zero((beta_d * t**2 / 2 + beta_min * t).expm1().sqrt())
