@@ -74,7 +74,8 @@ def _clouds(
     means:Tensor, stds:Tensor|float, weights:Tensor|None, # as in `mixture_log_prob`
 )->tuple[Tensor, Tensor, Tensor, Tensor]: # each cloud's ln(π·N) `[B, K]`, c² `[K]`, v `[B, K]`, the means `[K, D]`
     K, m = len(means), means.to(x).flatten(1)
-    if x.shape[1:] != means.shape[1:]: raise ValueError(f"samples of shape {tuple(x.shape[1:])}, but the clouds have means of shape {tuple(means.shape[1:])}")
+    if x.shape[1:] != means.shape[1:]:
+        raise ValueError(f"samples of shape {tuple(x.shape[1:])}, but the clouds have means of shape {tuple(means.shape[1:])}")
     c2 = torch.as_tensor(stds).to(x).expand(K).square()
     p = x.new_ones(K) if weights is None else torch.as_tensor(weights).to(x)
     v = c2 + torch.as_tensor(sigma).to(x).square().reshape(-1, 1).expand(len(x), 1)
@@ -105,7 +106,7 @@ def mixture_denoiser(
     stds:Tensor|float, # `[K]` or one number, the standard deviation of each cloud in every direction
     weights:Tensor|None=None, # `[K]`, how likely each cloud is; `None` for equally likely
 )->Callable[..., Tensor]: # `D(x, sigma, y=None, **cond) -> x0`, on the device and in the float type of `x`
-    "The best denoiser of a mixture of normal clouds, in closed form. Raises `ValueError` like `mixture_log_prob`, and for a label other than -1."
+    "The best denoiser of a mixture of clouds, in closed form. Raises `ValueError` like `mixture_log_prob`, and for a label other than -1."
     _check_mixture(means, stds, weights)
     def D(x:Tensor, sigma:Tensor, y:Tensor|None=None, **cond:Any)->Tensor:
         if y is not None and (y != -1).any(): raise ValueError("a mixture has no labels: leave `y` out, or give -1")

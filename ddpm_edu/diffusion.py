@@ -20,7 +20,7 @@ from .guidance import drop_labels
 from .objectives import get_objective
 from .samplers import ddim, ddpm, trajectory
 from .sampling import DenoisingModel, in_eval, takes_labels
-from .schedules import diffusion_buffers, spaced_timesteps
+from .schedules import SIGMA_GRIDS, diffusion_buffers, spaced_timesteps
 from .zero_snr import from_noise
 
 # %% ../nbs/31_diffusion.ipynb #882ee776
@@ -33,10 +33,11 @@ class GaussianDiffusion(DenoisingModel):
         objective:str="eps", # what the network predicts: "eps", "x0" or "v"
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
         threshold:str|None="static", # what samplers do with an x̂₀ outside [-1, 1]: "static", "dynamic" or `None`
+        quantize:bool=False, # ask the network at whole steps only, for one that cannot take fractions
     ):
         get_objective(objective)                                            # complains about unknown names
-        super().__init__(net, data_shape, p_uncond, threshold, objective=objective)
-        self.objective, self.table = objective, diffusion_buffers(betas)    # float64, on the CPU
+        super().__init__(net, data_shape, p_uncond, threshold, objective=objective, quantize=quantize)
+        self.objective, self.quantize, self.table = objective, quantize, diffusion_buffers(betas)    # float64, on the CPU
         self.constants = {"betas": self.table["betas"]}                     # saved with the model
         self.zero_snr = self.table["alphas_cumprod"][-1].item() == 0        # nothing is left at the end: σ is infinite there
         if objective == "eps" and self.zero_snr:
@@ -72,7 +73,7 @@ def sigma_to_t(self:GaussianDiffusion,
     below = table[lo]
     t = lo + ((log - below) / (table[lo + 1] - below)).clamp(0, 1)
     whole = t.round()
-    t = torch.where((t - whole).abs() < 1e-3, whole, t)
+    t = whole if self.quantize else torch.where((t - whole).abs() < 1e-3, whole, t)
     return t.masked_fill(sigma.isinf(), self.T - 1.) if self.zero_snr else t
 
 # %% ../nbs/31_diffusion.ipynb #a4732db8
@@ -144,9 +145,11 @@ def loss(self:GaussianDiffusion,
 @patch
 def levels(self:GaussianDiffusion,
     n_steps:int|None=None, # how many network calls; `None` for all T
-    spacing:str="trailing", # which steps: see `spaced_timesteps`
+    spacing:str="trailing", # which steps: see `spaced_timesteps`; or levels between the table's ends, by a name from `SIGMA_GRIDS`
 )->Tensor: # float64 `[n_steps+1]` noise levels, descending, the last is 0
     "The list of noise levels for a sampler."
+    ends = self.table["sigmas"][[0, -1]].tolist()
+    if spacing in SIGMA_GRIDS: return SIGMA_GRIDS[spacing](self.T if n_steps is None else n_steps, *ends)
     t = spaced_timesteps(self.T, self.T if n_steps is None else n_steps, spacing)
     return torch.cat([self.table["sigmas"][t], torch.zeros(1, dtype=torch.float64)])
 

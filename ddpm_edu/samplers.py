@@ -23,7 +23,7 @@ def ancestral_split(
     eta:float=1., # share of fresh noise: 0 none (DDIM), 1 as in DDPM
 )->tuple[float, float]: # (level of the old noise that is kept, level of the fresh noise)
     "Split the level `s2` into old and fresh noise (Song et al. 2021, eq. 16, in variance-exploding coordinates)."
-    up = eta * s2 * max(0., 1 - (s2 / s)**2)**.5
+    up = min(s2, eta * s2 * max(0., 1 - (s2 / s)**2)**.5) # above η = 1 all of it at most
     return max(0., s2**2 - up**2)**.5, up
 
 # %% ../nbs/12_samplers.ipynb #924f356b

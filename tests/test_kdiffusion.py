@@ -1,17 +1,17 @@
-"""Our samplers and grids answer as k-diffusion 0.1.1.post1 does, call for call; UniPC as diffusers. oracles/make_kdiffusion.py made the numbers.
+"""Our samplers and grids answer as k-diffusion 0.1.1.post1 does (oracles/make_kdiffusion.py stored the numbers), and UniPC as diffusers.
 
 Compared is what the denoiser was asked, all levels and states in order, and the result. k-diffusion's DPM-fast and DPM-adaptive stop at the
-last level above 0: so are ours here, by a grid that ends there; on one that ends in 0 they go on to it with one more call."""
+last level above 0: so do ours here, on a grid that ends there; on one that ends in 0 they go on to it with one more call."""
 import json
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
 import torch
 from ddpm_edu import schedules
 from ddpm_edu.denoisers import exact_denoiser, mixture_denoiser
-from ddpm_edu.samplers import final
 from ddpm_edu.sde_solvers import SAMPLERS, BrownianNoise
+from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -74,15 +74,32 @@ def test_the_comparison_can_fail():
 @pytest.mark.parametrize("key", [k for k in ANSWERS if k.startswith("grids/")])
 def test_grid(key):
     kind, n = key.split("/")[1:]
-    make, options = {"karras": ("karras", {}), "karras_rho3": ("karras", dict(rho=3.)), "exponential": ("exponential", {}), "vp": ("vp", {}),
-                     "vp_other": ("vp", dict(beta_d=15., beta_min=.2, eps=1e-2))}.get(kind) or ("polyexponential", dict(rho=float(kind.split("rho")[-1])))
-    ends = () if make == "vp" else (.02, 80.)
-    torch.testing.assert_close(getattr(schedules, f"{make}_sigmas")(int(n), *ends, **options), ANSWERS[key], rtol=1e-12, atol=0)
+    make, _, rho = kind.partition("_rho")
+    options = dict(beta_d=15., beta_min=.2, eps=1e-2) if kind == "vp_other" else dict(rho=float(rho)) if rho else {}
+    ends = () if make.startswith("vp") else (.02, 80.)
+    ours = getattr(schedules, f"{make.removesuffix('_other')}_sigmas")(int(n), *ends, **options)
+    torch.testing.assert_close(ours, ANSWERS[key], rtol=1e-12, atol=0)
 
 
 def test_brownian_path():
     "The same tree as theirs, if the seeds are the same."
     noise, levels = BrownianNoise(0, 2), ANSWERS["brownian/levels"].tolist()
     noise.seeds = [11, 12]
-    ours = torch.stack([noise.between(torch.zeros(2, 3, dtype=torch.float64), a, b) for a, b in zip(levels, levels[1:])])
+    ours = torch.stack([noise.between(torch.zeros(2, 3, dtype=torch.float64), a, b) for a, b in pairwise(levels)])
     torch.testing.assert_close(ours, ANSWERS["brownian/log"], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("order, model", [*product((1, 2, 3), MODELS)])
+def test_unipc(order, model):
+    "diffusers' scheduler on the same levels, in its own coordinates, at each step."
+    for grid, n in GRIDS:
+        levels, start = RUNS[f"{grid}/{n}"], RUNS[f"{model}/noise"][0] * RUNS[f"{grid}/{n}"][0]
+        theirs = UniPCMultistepScheduler(solver_order=order, prediction_type="sample")
+        theirs.set_timesteps(n)
+        theirs.sigmas, shrink, rows = levels, (1 + levels**2).rsqrt().tolist(), []
+        x = start * shrink[0]
+        for s, t, a in zip(levels, theirs.timesteps, shrink):
+            x = theirs.step(MODELS[model](x / a, s.expand(len(x))), t, x).prev_sample
+            rows.append(x)
+        ours = [step.vp for step in SAMPLERS["unipc"](MODELS[model], start, levels, order=order)]
+        assert relative(torch.stack(ours[1:]), torch.stack(rows)) < 1e-8, (grid, n)

@@ -53,8 +53,15 @@ def test_every_further_requirement_has_a_reason():
 
 def test_the_library_names_what_it_imports_and_no_more(package):
     used, named = needs((ROOT/"ddpm_edu").rglob("*.py")), names(package["requirements"])
-    assert {k: v for k, v in used.items() if k not in named} == {}
+    assert {k: v for k, v in used.items() if k not in named | names(package["solvers_requirements"])} == {}
     assert named - set(used) - set(CARD) == set()
+
+
+def test_the_extra_is_only_imported_where_it_is_used(package):
+    tops = [node for file in (ROOT/"ddpm_edu").rglob("*.py") for node in ast.parse(file.read_text(encoding="utf-8")).body]
+    at_once = {(getattr(n, "module", None) or n.names[0].name).split(".")[0] for n in tops if isinstance(n, (ast.Import, ast.ImportFrom))}
+    assert "torch" in at_once and at_once & names(package["solvers_requirements"]) == set()
+    assert names(package["solvers_requirements"]) - names(package["dev_requirements"]) == set()
 
 
 def test_notebooks_and_tests_import_nothing_unnamed(package):
