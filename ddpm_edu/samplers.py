@@ -59,7 +59,7 @@ def predict(
     "Ask the denoiser; raises `ValueError` if it answers with NaN or infinity."
     x0 = D(x, x.new_full((1,), s).expand(len(x)))   # one level for all, and a denoiser can tell
     if not math.isfinite(x0.sum(dtype=torch.float32 if x0.element_size() < 4 else None)):
-        raise ValueError(f"the denoiser answered with NaN or infinity in step {i}, at σ = {s:g}: look at its input there, or at its weights")
+        raise ValueError(f"the denoiser answered with NaN or infinity in step {i}, at σ = {s:g}: look at its input there or its weights")
     return x0
 
 def fresh(

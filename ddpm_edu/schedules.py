@@ -211,4 +211,5 @@ def vp_sigmas(
     return _and_zero((beta_d * t**2 / 2 + beta_min * t).expm1().sqrt())
 
 # %% ../nbs/10_schedules.ipynb #77a3c83d
-SIGMA_GRIDS = {"karras": karras_sigmas, "exponential": exponential_sigmas, "polyexponential": polyexponential_sigmas} # `(n, sigma_min, sigma_max)`
+SIGMA_GRIDS = { # grids by name, each takes `(n, sigma_min, sigma_max)`
+    "karras": karras_sigmas, "exponential": exponential_sigmas, "polyexponential": polyexponential_sigmas}

@@ -193,7 +193,7 @@ class BrownianNoise:
 
     def __call__(self, x:Tensor)->Tensor:
         "There is no answer without an interval: raises `TypeError`."
-        raise TypeError("a Brownian path only says how far it moves between two levels: for churn take `SeededNoise` as `noise_sampler`")
+        raise TypeError("a Brownian path says how far it moves between two levels, no more: for churn take `SeededNoise`")
 
     def _plant(self, x:Tensor)->None:
         w = torch.zeros(x.shape[1:], dtype=x.dtype if x.dtype == torch.float64 else torch.float32)
@@ -216,8 +216,9 @@ def between(self:BrownianNoise,
     return (torch.stack([tree(a, b) for tree in self.trees]) / -(b - a)**.5).to(x)
 
 # %% ../nbs/18_sde_solvers.ipynb #b10647a1
-SAMPLERS = {f.__name__: f for f in [ddpm, ddim, euler, euler_ancestral, heun, dpm_2, dpm_2_ancestral, lms, dpm_fast, dpm_adaptive, # by name,
-            dpmpp_2s_ancestral, dpmpp_sde, dpmpp_2m, dpmpp_2m_sde, dpmpp_3m_sde, unipc]} # as `model.sample(sampler=...)` takes them
+SAMPLERS = {f.__name__: f for f in [ # by name, as `model.sample(sampler=...)` takes them
+    ddpm, ddim, euler, euler_ancestral, heun, dpm_2, dpm_2_ancestral, lms, dpm_fast, dpm_adaptive, dpmpp_2s_ancestral, dpmpp_sde, dpmpp_2m,
+    dpmpp_2m_sde, dpmpp_3m_sde, unipc]}
 
 def get_sampler(
     sampler:str|Callable, # a name from `SAMPLERS`, or the sampler itself

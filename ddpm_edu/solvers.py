@@ -289,14 +289,13 @@ def dpm_adaptive(
     x:Tensor, # `[B, ...]`, the start: data + `sigmas[0]`·noise
     sigmas:Tensor, # noise levels, of which only the first, the last above 0, and a 0 after it are looked at
     *, order:int=3, # 3: results of order 2 and 3 are compared; 2: of order 1 and 2
-    rtol:float=.05, atol:float=.0078, # the error tolerated: relative to the state, and at least
-    h_init:float=.05, # length of the first step, in ln σ
+    rtol:float=.05, atol:float=.0078, h_init:float=.05, # the error tolerated, as a share of the state and at least; the first step in ln σ
     pcoeff:float=0., icoeff:float=1., dcoeff:float=0., accept_safety:float=.81, # see `StepSize`
     eta:float=0., s_noise:float=1., # share of fresh noise (0 is deterministic), and its standard deviation
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`: see `fresh`
     info:dict|None=None, # gets "steps", "nfe", "n_accept" and "n_reject" while the sampler works
 )->Iterator[Step]: # the accepted steps; `n` is `None`
-    "DPM-Solver-12 or -23 with adaptive steps (Lu et al. 2022a). Raises `ValueError` like `heun`, or for an order or tolerance out of range."
+    "DPM-Solver-12 or -23 with adaptive steps (Lu et al. 2022a). Raises `ValueError` like `heun`, or for a wrong order or tolerance."
     if order not in (2, 3): raise ValueError(f"order = {order}: `dpm_adaptive` has the orders 2 and 3")
     if not (rtol >= 0 and min(atol, h_init) > 0):
         raise ValueError(f"rtol = {rtol:g}, atol = {atol:g}, h_init = {h_init:g}: only rtol may be 0, and none below")
@@ -306,6 +305,5 @@ def dpm_adaptive(
     size = StepSize(h_init, 1.5 if eta else order, pcoeff, icoeff, dcoeff, accept_safety)
     for s, last, x0 in _adapt(D, x, start, end, order, size, (rtol, atol), (eta, s_noise, noise_sampler), info):
         yield Step(info["n_accept"], None, s, last, x0, info["nfe"])
-    if not zero: return
-    x0, info["nfe"] = predict(D, last, end, info["n_accept"] + 1), info["nfe"] + 1
-    yield Step(info["n_accept"] + 1, None, 0., x0, x0, info["nfe"])
+    info["nfe"], i = info["nfe"] + zero, info["n_accept"] + 1
+    if zero: yield Step(i, None, 0., x0 := predict(D, last, end, i), x0, info["nfe"])

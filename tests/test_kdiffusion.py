@@ -1,4 +1,4 @@
-"""Our samplers and grids answer as k-diffusion 0.1.1.post1 does (oracles/make_kdiffusion.py stored the numbers), and UniPC as diffusers.
+"""Our samplers and grids answer as k-diffusion 0.1.1.post1 does (oracles/make_kdiffusion.py made the numbers). UniPC: test_unipc.py.
 
 Compared is what the denoiser was asked, all levels and states in order, and the result. k-diffusion's DPM-fast and DPM-adaptive stop at the
 last level above 0: so do ours here, on a grid that ends there; on one that ends in 0 they go on to it with one more call."""
@@ -11,7 +11,6 @@ import torch
 from ddpm_edu import schedules
 from ddpm_edu.denoisers import exact_denoiser, mixture_denoiser
 from ddpm_edu.sde_solvers import SAMPLERS, BrownianNoise
-from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -87,19 +86,3 @@ def test_brownian_path():
     noise.seeds = [11, 12]
     ours = torch.stack([noise.between(torch.zeros(2, 3, dtype=torch.float64), a, b) for a, b in pairwise(levels)])
     torch.testing.assert_close(ours, ANSWERS["brownian/log"], rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("order, model", [*product((1, 2, 3), MODELS)])
-def test_unipc(order, model):
-    "diffusers' scheduler on the same levels, in its own coordinates, at each step."
-    for grid, n in GRIDS:
-        levels, start = RUNS[f"{grid}/{n}"], RUNS[f"{model}/noise"][0] * RUNS[f"{grid}/{n}"][0]
-        theirs = UniPCMultistepScheduler(solver_order=order, prediction_type="sample")
-        theirs.set_timesteps(n)
-        theirs.sigmas, shrink, rows = levels, (1 + levels**2).rsqrt().tolist(), []
-        x = start * shrink[0]
-        for s, t, a in zip(levels, theirs.timesteps, shrink):
-            x = theirs.step(MODELS[model](x / a, s.expand(len(x))), t, x).prev_sample
-            rows.append(x)
-        ours = [step.vp for step in SAMPLERS["unipc"](MODELS[model], start, levels, order=order)]
-        assert relative(torch.stack(ours[1:]), torch.stack(rows)) < 1e-8, (grid, n)

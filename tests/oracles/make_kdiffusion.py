@@ -29,7 +29,8 @@ from safetensors.torch import save_file
 HERE, N = Path(__file__).parent, (6, 16)
 ETA = dict(eta=.5, s_noise=1.1)
 CHURN, WINDOW = dict(s_churn=40., s_noise=1.003), dict(s_churn=2., s_noise=1.1, s_tmin=.5, s_tmax=5.)
-CHURNED, NOISY = ("euler", "heun", "dpm_2"), "euler_ancestral dpm_2_ancestral dpmpp_2s_ancestral dpmpp_sde dpmpp_2m_sde dpmpp_3m_sde".split()
+CHURNED = "euler", "heun", "dpm_2"
+NOISY = "euler_ancestral", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde"
 CASES = {s + tag: (s, options) for s in CHURNED for tag, options in [("", {}), ("+churn", CHURN), ("+window", WINDOW)]}
 CASES |= {s + tag: (s, options) for s in NOISY for tag, options in [("", {}), ("+eta", ETA), ("+ode", dict(eta=0.))]}
 CASES |= {"dpmpp_sde+r": ("dpmpp_sde", dict(r=.3)), "dpmpp_2m_sde+heun": ("dpmpp_2m_sde", dict(solver_type="heun", eta=.7)),
@@ -118,16 +119,18 @@ def schedules_and_densities(K, U):
     f8, n = dict(dtype=torch.float64), (25,)
     drawn = dict(
         u=u, z=z, strata=U.stratified_uniform(n, 1, 3), lognormal=U.rand_log_normal(n, -1.2, 1.2, **f8),
-        loglogistic=U.rand_log_logistic(n, math.log(.5), .5, **f8), loglogistic_cut=U.rand_log_logistic(n, math.log(.5), .5, .01, 10., **f8),
+        loglogistic=U.rand_log_logistic(n, math.log(.5), .5, **f8),
+        loglogistic_cut=U.rand_log_logistic(n, math.log(.5), .5, .01, 10., **f8),
         loguniform=U.rand_log_uniform(n, .01, 80., **f8), cosine=U.rand_v_diffusion(n, .5, 1e-3, 1e3, **f8),
-        split_lognormal=U.rand_split_log_normal(n, -1.2, .6, 1.5, **f8), cosine_interpolated=U.rand_cosine_interpolated(n, 64, 32, 64, .5, **f8))
+        split_lognormal=U.rand_split_log_normal(n, -1.2, .6, 1.5, **f8),
+        cosine_interpolated=U.rand_cosine_interpolated(n, 64, 32, 64, .5, **f8))
     out |= {f"densities/{kind}": s for kind, s in drawn.items()}
     torch.rand, torch.randn = rand, randn
     return out
 
 
 def likelihood(K, models):
-    """Between σ = 0.05 and 20: `likelihood/MODEL/x`, `/v` (Hutchinson's signs), `/loose` (tolerances 1e-4) and `/tight` (1e-9) in nats a sample,
+    """Between σ = 0.05 and 20: `likelihood/MODEL/x`, `/v` (Hutchinson's signs), `/loose` (tolerances 1e-4) and `/tight` (1e-9) in nats,
     `/calls` of the loose one. A third MODEL is `gaussian`, normal data with mean 0.2 and standard deviation 0.4."""
     out, g, randint_like = {}, torch.Generator().manual_seed(3), torch.randint_like
     for name, (D, shape) in models.items():
@@ -166,14 +169,15 @@ def wrappers(E, L):
     for kind, D in kinds.items():
         out |= {f"wrappers/{kind}": D(x, sigma), f"wrappers/{kind}/loss": D.loss(x, noise, sigma)}
     out["wrappers/compvis_v"] = E.CompVisVDenoiser(Module(**vars(compvis)))(x, sigma, cond=None)
-    s, t, D = torch.logspace(-2, 2.5, 40), torch.arange(0, 64.25, .25), kinds["eps"]              # quarters: k-diffusion rounds t to float32
+    s, t, D = torch.logspace(-2, 2.5, 40), torch.arange(0, 64.25, .25), kinds["eps"]  # quarters: k-diffusion rounds t to float32
     schedule = {"sigma": s, "sigma_to_t": D.sigma_to_t(s), "sigma_to_t_quantised": D.sigma_to_t(s, True).double(), "t": t,
-                "t_to_sigma": D.t_to_sigma(t), "get_sigmas/all": D.get_sigmas(), **{f"get_sigmas/{n}": D.get_sigmas(n) for n in (2, 9, 129)}}
+                "t_to_sigma": D.t_to_sigma(t), "get_sigmas/all": D.get_sigmas(),
+                **{f"get_sigmas/{n}": D.get_sigmas(n) for n in (2, 9, 129)}}
     return out | {f"schedule/{kind}": value for kind, value in schedule.items()}
 
 
 def brownian(K):
-    "`brownian/KIND`: normalised increments of trees with seeds 11 and 12 between `brownian/levels`, in the clock σ and in the clock ln σ over ±15."
+    "`brownian/KIND`: normalised increments of trees with seeds 11 and 12 between `brownian/levels`; clocks σ, and ln σ from -15 to 15."
     levels = torch.tensor([10., 3., 2.9, .5, .1])
     sigma = K.BrownianTreeNoiseSampler(torch.zeros(2, 3), .1, 10., seed=[11, 12])
     log = K.BrownianTreeNoiseSampler(torch.zeros(2, 3), math.exp(-15.), math.exp(15.), seed=[11, 12], transform=torch.log)

@@ -1,0 +1,80 @@
+"""Every sampler on one model of digits: the distance FLD against the calls of the network.
+
+    python benchmarks/samplers_on_digits.py [FOLDER] [--minutes 10] [--n 2000] [--finalists dpmpp_2m,…] [--out outputs/samplers]
+
+Trains a small EDM-preconditioned model for some minutes (on all of MNIST if FOLDER holds its official files, else on the 10,000 digits that
+ship), keeps it in OUT/model.safetensors, and scores every sampler of `SAMPLERS` at 5, 10, 15, 20, 50 and 100 calls with `--n` samples (the
+finalists with 10,000). A line is added to the table benchmarks/results/samplers.csv as soon as it is known, and lines that are there are not
+made anew, so that it can be killed at any moment. Levels: Karras, between `--sigma-min` and `--sigma-max`.
+"""
+import argparse
+import csv
+import time
+from pathlib import Path
+
+from ddpm_edu import SAMPLERS, UNet, digits, fit, load, set_seed
+from ddpm_edu.karras import KarrasDiffusion
+from ddpm_edu.metrics import fld, fld_interval
+from ddpm_edu.samplers import final
+from ddpm_edu.schedules import karras_sigmas
+
+CALLS = (5, 10, 15, 20, 50, 100)
+TWICE = {"heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde"}       # two calls a step, one in the last
+COLUMNS = ["sampler", "calls", "asked", "sigma_min", "sigma_max", "n", "seed", "fld", "low", "high", "seconds"]
+
+
+def trained(path:Path, folder:str|None, minutes:float):
+    "The model, from the file or from a training."
+    if path.exists(): return load(path)
+    set_seed(0)
+    model = KarrasDiffusion(UNet(1, 24, 100, (1, 2), patch_size=2), (1, 28, 28), sigma_data=.6, density="lognormal", density_args=dict(mean=-.4, std=1.2))
+    h = fit(model, digits(full=bool(folder), path=folder), minutes=minutes, batch_size=64, lr=2e-3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.save(path, seconds=round(h["seconds"]), images=h["images"], command=f"python benchmarks/samplers_on_digits.py FOLDER --minutes {minutes:g}")
+    print(f"trained on {h['images']:,} images in {h['seconds']:.0f} s", flush=True)
+    return model
+
+
+def images(model, name:str, calls:int, ends:tuple[float, float], n:int, seed:int, batch:int=500):
+    "Samples, and how many calls they took."
+    import torch
+    steps = (calls + 1) // 2 if name in TWICE else calls
+    out, nfe = [], 0
+    for start in range(0, n, batch):
+        many = model.sample_iter(min(batch, n - start), sampler=name, sigmas=karras_sigmas(steps, *ends), seed=seed, start=start)
+        for step in many: x, nfe = step.x, step.nfe
+        out.append(x)
+    return torch.cat(out).clamp(-1, 1), nfe
+
+
+def main(a)->None:
+    model, table = trained(a.out / "model.safetensors", a.folder, a.minutes), a.table
+    rows = list(csv.DictReader(table.open())) if table.exists() else []
+    jobs = [(s, c, a.n) for c in a.calls for s in (a.samplers or SAMPLERS)] + [(s, c, 10_000) for c in a.calls for s in a.finalists]
+    for name, calls, n in jobs:
+        key = dict(sampler=name, asked=str(calls), sigma_min=f"{a.sigma_min:g}", sigma_max=f"{a.sigma_max:g}", n=str(n), seed=str(a.seed))
+        if any(key.items() <= r.items() for r in rows): continue
+        start = time.perf_counter()
+        x, nfe = images(model, name, calls, (a.sigma_min, a.sigma_max), n, a.seed)
+        s = fld_interval(x, resamples=100)
+        rows.append(key | dict(calls=str(nfe), fld=f"{fld(x):.2f}", low=f"{s.low:.2f}", high=f"{s.high:.2f}", seconds=f"{time.perf_counter() - start:.0f}"))
+        print(rows[-1], flush=True)
+        with table.open("w", newline="") as f:
+            w = csv.DictWriter(f, COLUMNS, lineterminator="\n"); w.writeheader(); w.writerows(rows)
+
+
+if __name__ == "__main__":
+    def names(s:str)->list[str]: return [k for k in s.split(",") if k]
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("folder", nargs="?")
+    p.add_argument("--minutes", type=float, default=10.)
+    p.add_argument("--n", type=int, default=2000)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--calls", type=lambda s: [int(c) for c in s.split(",")], default=CALLS)
+    p.add_argument("--samplers", type=names, default=[])
+    p.add_argument("--finalists", type=names, default=[])
+    p.add_argument("--sigma-min", type=float, default=.02)
+    p.add_argument("--sigma-max", type=float, default=10.)
+    p.add_argument("--out", type=Path, default=Path("outputs/samplers"))
+    p.add_argument("--table", type=Path, default=Path(__file__).with_name("results") / "samplers.csv")
+    main(p.parse_args())
