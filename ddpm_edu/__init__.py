@@ -8,10 +8,10 @@ __version__ = "0.1.0"
 # `from ddpm_edu import digits` loads neither networks nor plotting.
 _homes = dict(
     GaussianDiffusion="diffusion", UNet="unet", UNetFixed="unet_fixed", ConditionalChain="chain", PointNet="chain",
-    fit="train", load="saving", fld="metrics", digits="data", spiral="data", SAMPLERS="samplers",
+    fit="train", load="saving", fld="metrics", digits="data", spiral="data", SAMPLERS="sde_solvers", KarrasDiffusion="karras",
     default_device="core", set_seed="core",
 )
-_models = {"GaussianDiffusion"}  # their method `save` lives in a later chapter, which is loaded together with them
+_models = {"GaussianDiffusion", "KarrasDiffusion"}  # their method `save` lives in a later chapter, which is loaded together with them
 
 __all__ = ["__version__", *_homes]
 

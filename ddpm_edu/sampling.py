@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from .core import SeededNoise, Step, progress_bar
 from .denoisers import dynamic_threshold, static_threshold
 from .guidance import guided
-from .samplers import final, get_sampler
+from .samplers import final
+from .sde_solvers import get_sampler
 
 # %% ../nbs/29_sampling.ipynb #262ba443
 class DenoisingModel(nn.Module):

@@ -8,8 +8,9 @@ from ddpm_edu.chain import PointNet
 from ddpm_edu.core import expand
 from ddpm_edu.denoisers import static_threshold
 from ddpm_edu.metrics import fld
-from ddpm_edu.samplers import SAMPLERS, ancestral_split, ddim, final
+from ddpm_edu.samplers import ancestral_split, ddim, final
 from ddpm_edu.schedules import cosine_beta_schedule, diffusion_buffers, linear_beta_schedule
+from ddpm_edu.sde_solvers import SAMPLERS
 from ddpm_edu.train import ema_decay
 from ddpm_edu.zero_snr import from_noise
 
