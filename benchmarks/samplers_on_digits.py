@@ -2,20 +2,19 @@
 
     python benchmarks/samplers_on_digits.py [FOLDER] [--minutes 10] [--n 2000] [--finalists dpmpp_2m,…] [--out outputs/samplers]
 
-Trains a small EDM-preconditioned model for some minutes (on all of MNIST if FOLDER holds its official files, else on the 10,000 digits that
-ship), keeps it in OUT/model.safetensors, and scores every sampler of `SAMPLERS` at 5, 10, 15, 20, 50 and 100 calls with `--n` samples (the
-finalists with 10,000). A line is added to the table benchmarks/results/samplers.csv as soon as it is known, and lines that are there are not
-made anew, so that it can be killed at any moment. Levels: Karras, between `--sigma-min` and `--sigma-max`.
+Trains a small EDM-preconditioned model for some minutes (on all of MNIST if FOLDER holds its official files, else on the 10,000 digits
+that ship), keeps it in OUT/model.safetensors, and scores every sampler of `SAMPLERS` at 5, 10, 15, 20, 50 and 100 calls with `--n` samples
+(the finalists with 10,000). A line is added to the table benchmarks/results/samplers.csv as soon as it is known, and lines that are there
+are not made anew, so that it can be killed at any moment. Levels: Karras, between `--sigma-min` and `--sigma-max`.
 """
 import argparse
 import csv
 import time
 from pathlib import Path
 
-from ddpm_edu import SAMPLERS, UNet, digits, fit, load, set_seed
-from ddpm_edu.karras import KarrasDiffusion
+import torch
+from ddpm_edu import SAMPLERS, KarrasDiffusion, UNet, digits, fit, load, set_seed
 from ddpm_edu.metrics import fld, fld_interval
-from ddpm_edu.samplers import final
 from ddpm_edu.schedules import karras_sigmas
 
 CALLS = (5, 10, 15, 20, 50, 100)
@@ -27,17 +26,17 @@ def trained(path:Path, folder:str|None, minutes:float):
     "The model, from the file or from a training."
     if path.exists(): return load(path)
     set_seed(0)
-    model = KarrasDiffusion(UNet(1, 24, 100, (1, 2), patch_size=2), (1, 28, 28), sigma_data=.6, density="lognormal", density_args=dict(mean=-.4, std=1.2))
+    model = KarrasDiffusion(UNet(1, 24, 100, (1, 2), patch_size=2), (1, 28, 28), sigma_data=.6, density_options=dict(mean=-.4, std=1.2))
     h = fit(model, digits(full=bool(folder), path=folder), minutes=minutes, batch_size=64, lr=2e-3)
     path.parent.mkdir(parents=True, exist_ok=True)
-    model.save(path, seconds=round(h["seconds"]), images=h["images"], command=f"python benchmarks/samplers_on_digits.py FOLDER --minutes {minutes:g}")
+    how = f"python benchmarks/samplers_on_digits.py FOLDER --minutes {minutes:g}"
+    model.save(path, seconds=round(h["seconds"]), images=h["images"], command=how)
     print(f"trained on {h['images']:,} images in {h['seconds']:.0f} s", flush=True)
     return model
 
 
 def images(model, name:str, calls:int, ends:tuple[float, float], n:int, seed:int, batch:int=500):
     "Samples, and how many calls they took."
-    import torch
     steps = (calls + 1) // 2 if name in TWICE else calls
     out, nfe = [], 0
     for start in range(0, n, batch):
@@ -57,7 +56,8 @@ def main(a)->None:
         start = time.perf_counter()
         x, nfe = images(model, name, calls, (a.sigma_min, a.sigma_max), n, a.seed)
         s = fld_interval(x, resamples=100)
-        rows.append(key | dict(calls=str(nfe), fld=f"{fld(x):.2f}", low=f"{s.low:.2f}", high=f"{s.high:.2f}", seconds=f"{time.perf_counter() - start:.0f}"))
+        seconds = time.perf_counter() - start
+        rows.append(key | dict(calls=str(nfe), fld=f"{fld(x):.2f}", low=f"{s.low:.2f}", high=f"{s.high:.2f}", seconds=f"{seconds:.0f}"))
         print(rows[-1], flush=True)
         with table.open("w", newline="") as f:
             w = csv.DictWriter(f, COLUMNS, lineterminator="\n"); w.writeheader(); w.writerows(rows)

@@ -199,6 +199,7 @@ def loss_at(self:KarrasDiffusion,
     if log_var is not None: error = (error / log_var.exp() + log_var) / 2
     return error.flatten(1).mean(1) * self.weight(sigma, self.sigma_data)
 
+# %% ../nbs/32_karras.ipynb #a58a3b5a
 @patch
 def loss(self:KarrasDiffusion,
     x0:Tensor, # `[B, ...]` clean data in [-1, 1]
@@ -212,7 +213,7 @@ def loss(self:KarrasDiffusion,
     if self.p_uncond: y = drop_labels(y, self.p_uncond)
     return self.loss_at(x0, self.density(stratified(len(x0))).to(x0), y=y, **cond)
 
-# %% ../nbs/32_karras.ipynb #82b5b732
+# %% ../nbs/32_karras.ipynb #358b52b4
 def _vp_between(n:int, sigma_min:float, sigma_max:float)->Tensor:
     "`vp_sigmas` with given ends and the ratio of β's of Ho et al. (2020)."
     ratio, top, bottom = .1 / 19.9, math.log1p(sigma_max**2), math.log1p(sigma_min**2)
