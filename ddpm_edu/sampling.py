@@ -42,7 +42,8 @@ class DenoisingModel(nn.Module):
 
     @property
     def device(self)->torch.device: # where its tensors are
-        return next(itertools.chain(self.parameters(), self.buffers())).device
+        t = next(itertools.chain(self.parameters(), self.buffers()), None)
+        return torch.device("cpu") if t is None else t.device
 
     def begin(self, sampler:Callable, D:Callable, z:Tensor, sigmas:Tensor, **options:Any)->Iterator[Step]:
         "A sampler at its start: `z` is standard normal."
