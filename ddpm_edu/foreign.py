@@ -4,25 +4,20 @@
 
 # %% auto #0
 __all__ = ['PREDICTIONS', 'ForeignNet', 'betas_from_alphas_cumprod', 'from_openai', 'from_compvis', 'from_diffusers',
-           'VDiffusion', 'from_v_diffusion']
+           'from_v_diffusion']
 
 # %% ../nbs/33_foreign.ipynb #ad6dd8da
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from .core import Step, expand
 from .diffusion import GaussianDiffusion
-from .guidance import drop_labels
-from .karras import stratified
-from .objectives import OBJECTIVES
-from .sampling import DenoisingModel, takes_labels
-from .schedules import SIGMA_GRIDS
-from .zero_snr import from_noise
+from .karras import KarrasDiffusion
+from .schedules import exponential_sigmas
 
 # %% ../nbs/33_foreign.ipynb #fb5442c2
 class ForeignNet(nn.Module):
@@ -71,7 +66,7 @@ def _given(self:ForeignNet, y:Tensor|None, x:Tensor)->Tensor|None:
     if self.null_class is not None: y = torch.where(y < 0, self.null_class, y)
     return y if self.conditions is None else self.conditions[y]
 
-# %% ../nbs/33_foreign.ipynb #77cc069b
+# %% ../nbs/33_foreign.ipynb #75774a08
 def betas_from_alphas_cumprod(
     ac:Tensor|Sequence[float], # `[T]`, falling, between 0 and 1; the last may be 0
 )->Tensor: # float64 `[T]`, on the CPU
@@ -90,7 +85,7 @@ def _image_shape(shape:Sequence[int]|None, channels:int|None, size:int|Sequence[
     if channels is None or size is None: raise ValueError("the network does not tell the size of its images: pass `data_shape=(C, H, W)`")
     return (channels, size, size) if isinstance(size, int) else (channels, *size)
 
-# %% ../nbs/33_foreign.ipynb #4e58e01d
+# %% ../nbs/33_foreign.ipynb #d909e447
 def _openai_times(diffusion:Any, T:int)->Tensor|None:
     "What the network is told at each step, if it is not the number of the step."
     spaced, scaled = getattr(diffusion, "timestep_map", None), getattr(diffusion, "rescale_timesteps", False)
@@ -107,7 +102,7 @@ def _openai_objective(diffusion:Any)->str:
 def _ask_openai(model:Callable, x:Tensor, t:Tensor, y:Tensor|None, **cond:Any)->Tensor:
     return model(x, t, **({} if y is None else {"y": y}), **cond)
 
-# %% ../nbs/33_foreign.ipynb #04debad8
+# %% ../nbs/33_foreign.ipynb #4e58e01d
 def from_openai(
     model:nn.Module, # `model(x, t)` or `model(x, t, y=...)`, the answer with or without a learned variance behind it
     diffusion:Any, # the `diffusion` that was created with it, or the schedule's betas `[T]`
@@ -130,7 +125,7 @@ def _classes(n:int|None, null_class:int|None)->dict[str, int|None]:
 
 def _hidden(null:Any)->dict[str, float]: return dict(p_uncond=0. if null is None else .1)   # who has a null class saw it in training
 
-# %% ../nbs/33_foreign.ipynb #d5c46e80
+# %% ../nbs/33_foreign.ipynb #c018ec91
 def _prompts(conditions:Tensor|None, uncond:Tensor|None)->dict[str, Any]:
     "A table with a row for each label, and perhaps one for none at its end. Raises `ValueError` if the shapes differ."
     if conditions is None and uncond is None: return {}
@@ -144,7 +139,7 @@ def _prompts(conditions:Tensor|None, uncond:Tensor|None)->dict[str, Any]:
 def _ask_compvis(model:Any, x:Tensor, t:Tensor, given:Tensor|None, **cond:Any)->Tensor:
     return model.apply_model(x, t, cond.pop("cond", given), **cond)
 
-# %% ../nbs/33_foreign.ipynb #417a2005
+# %% ../nbs/33_foreign.ipynb #e8ba0439
 def from_compvis(
     model:nn.Module, # has `apply_model(x, t, cond)` and `alphas_cumprod`; may tell `parameterization`, `channels` and `image_size`
     conditions:Tensor|None=None, # `[K, ...]`, what the labels 0 … K-1 stand for: embedded sentences, for example
@@ -159,7 +154,7 @@ def from_compvis(
     options = dict(objective=getattr(model, "parameterization", "eps"), threshold=None) | _hidden(uncond) | options
     return GaussianDiffusion(net, betas_from_alphas_cumprod(model.alphas_cumprod), shape, **options, quantize=quantize)
 
-# %% ../nbs/33_foreign.ipynb #cf2d10d0
+# %% ../nbs/33_foreign.ipynb #4254befb
 PREDICTIONS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"} # diffusers' names → ours
 
 def _scheduler_says(scheduler:Any)->dict[str, Any]:
@@ -180,7 +175,7 @@ def _ask_text_unet(model:Callable, x:Tensor, t:Tensor, given:Tensor|None, **cond
     dtype = getattr(model, "dtype", x.dtype)
     return model(x.to(dtype), t, encoder_hidden_states=cond.pop("encoder_hidden_states", given).to(dtype), **cond).sample.to(x)
 
-# %% ../nbs/33_foreign.ipynb #693b924d
+# %% ../nbs/33_foreign.ipynb #99d71e9f
 def from_diffusers(
     unet:nn.Module, # a `UNet2DModel`, or, with `conditions` or `uncond`, a `UNet2DConditionModel`
     scheduler:Any, # the scheduler that it was trained with: one with `alphas_cumprod`
@@ -198,95 +193,20 @@ def from_diffusers(
     net = ForeignNet(unet, _ask_text_unet if prompts else _ask_unet, **given, quantize=quantize)
     return GaussianDiffusion(net, data_shape=shape, quantize=quantize, **_scheduler_says(scheduler) | _hidden(net.null_class) | options)
 
-# %% ../nbs/33_foreign.ipynb #3bb41462
-class VDiffusion(DenoisingModel):
-    "A network that predicts velocity in continuous time (Salimans and Ho 2022, appendix D). Raises `ValueError` for parts that do not fit."
-    sampler = "ddim"
-    def __init__(self,
-        net:nn.Module, # `net(x, t)` or `net(x, t, y)`, `t` between 0 (clean) and 1 (noise)
-        data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
-        p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
-        threshold:str|None="static", # what samplers do with an x̂₀ outside [-1, 1]: "static", "dynamic" or `None`
-        sigma_min:float=.01, sigma_max:float=160., # where the grids of noise levels end that need an end
-    ):
-        super().__init__(net, data_shape, p_uncond, threshold, sigma_min=sigma_min, sigma_max=sigma_max)
-        SIGMA_GRIDS["exponential"](1, sigma_min, sigma_max)               # complains about ends out of order
-        self.sigma_min, self.sigma_max = sigma_min, sigma_max
-
-def _turn(sigma:Tensor, x:Tensor)->tuple[Tensor, Tensor, Tensor]:
-    "Cosine and sine of the angle, to be multiplied with `x`, and the angle as a share of a right one, `[B]`."
-    a = (1 + sigma**2).rsqrt()
-    return expand(a, x), expand((a * sigma).masked_fill(a == 0, 1.), x), sigma.atan() * (2 / math.pi)
-
-# %% ../nbs/33_foreign.ipynb #564632ef
-@patch
-def denoise(self:VDiffusion,
-    x:Tensor, # `[B, ...]`, data + sigma·noise; where sigma is infinite, the noise itself
-    sigma:Tensor, # `[B]` noise levels
-    y:Tensor|None=None, # long `[B]` labels, -1 for none
-    **cond:Any, # further conditions of the network
-)->Tensor: # `[B, ...]`, the network's idea of the clean data
-    "The plain denoiser of contract 2: one call of the network."
-    a, s, t = _turn(sigma, x)
-    xt = torch.where(a > 0, a * x, x)
-    if y is not None: cond["y"] = y                                  # networks without labels need not know of them
-    return OBJECTIVES["v"].to_x0(xt, self.net(xt, t, **cond), a, s)
-
-@patch
-def levels(self:VDiffusion,
-    n_steps:int|None=None, # how many steps, network calls for most samplers; 50 if left out
-    spacing:str="angle", # "angle": equal ones, from infinity; or a grid from `sigma_max` to `sigma_min`, by a name from `SIGMA_GRIDS`
-)->Tensor: # float64 `[n_steps+1]` noise levels, descending, the last is 0
-    "The list of noise levels for a sampler. Raises `ValueError` for unknown names or no steps."
-    n = 50 if n_steps is None else n_steps
-    if spacing in SIGMA_GRIDS: return SIGMA_GRIDS[spacing](n, self.sigma_min, self.sigma_max)
-    if spacing != "angle": raise ValueError(f"unknown spacing {spacing!r}: choose from angle, {', '.join(SIGMA_GRIDS)}")
-    if n < 1: raise ValueError(f"n_steps = {n}: at least one step is needed")
-    sigmas = torch.linspace(math.pi / 2, 0, n + 1, dtype=torch.float64).tan()
-    sigmas[0], sigmas[-1] = math.inf, 0.
-    return sigmas
-
-# %% ../nbs/33_foreign.ipynb #78bba1e9
-@patch
-def begin(self:VDiffusion, sampler:Callable, D:Callable, z:Tensor, sigmas:Tensor, **options:Any)->Iterator[Step]:
-    "A sampler at its start: pure noise, also at an infinite level (chapter 16)."
-    return from_noise(sampler, D, z, sigmas, **options)
-
-@patch
-def loss_at(self:VDiffusion,
-    x0:Tensor, # `[B, ...]` clean data in [-1, 1]
-    sigma:Tensor, # `[B]` noise levels
-    noise:Tensor|None=None, # `[B, ...]` standard normal; drawn if left out
-    y:Tensor|None=None, # long `[B]` labels, -1 for none
-    **cond:Any, # further conditions of the network
-)->Tensor: # `[B]`
-    "The squared error of the velocity at given levels and noise."
-    noise, (a, s, t) = torch.randn_like(x0) if noise is None else noise, _turn(sigma, x0)
-    if y is not None: cond["y"] = y
-    return (self.net(a * x0 + s * noise, t, **cond) - OBJECTIVES["v"].target(x0, noise, a, s)).square().flatten(1).mean(1)
-
-@patch
-def loss(self:VDiffusion,
-    x0:Tensor, # `[B, ...]` clean data in [-1, 1]
-    y:Tensor|None=None, # long `[B]` labels; a share `p_uncond` of them is hidden from the network
-    **cond:Any, # further conditions of the network
-)->Tensor: # `[B]`, a loss for each sample
-    "The loss at angles from every part of the quarter turn: for training on. Raises `ValueError` for data of another shape."
-    if x0.shape[1:] != self.data_shape: raise ValueError(f"the data have shape {list(x0.shape[1:])} and the model was built for {list(self.data_shape)}: give `data_shape`")
-    y = drop_labels(y, self.p_uncond) if takes_labels(self.net) else None
-    return self.loss_at(x0, (stratified(len(x0)) * math.pi / 2).tan().to(x0), y=y, **cond)
-
-# %% ../nbs/33_foreign.ipynb #625bf3a6
+# %% ../nbs/33_foreign.ipynb #693b924d
 def _ask_v(model:Callable, x:Tensor, t:Tensor, given:Tensor|None, **cond:Any)->Tensor:
-    return model(x, t, *([] if given is None else [given]), **cond)
+    return -model(x, t, *([] if given is None else [given]), **cond)
 
 def from_v_diffusion(
-    model:nn.Module, # `model(x, t)` or `model(x, t, condition)`, `t` from 0 to 1
+    model:nn.Module, # `model(x, t)` or `model(x, t, condition)`, `t` from 0, clean, to 1, noise; predicts velocity
     conditions:Tensor|None=None, # `[K, ...]`, what the labels 0 … K-1 stand for: embedded sentences
     uncond:Tensor|None=None, # `[...]`, what no label stands for: zeros, for example
     data_shape:Sequence[int]|None=None, # shape of one sample; `None`: the model's `shape`
-    **options:Any, # of `VDiffusion`: `threshold`, `p_uncond`, `sigma_min`, `sigma_max`
-)->VDiffusion:
-    "A network of v-diffusion (Crowson 2021). Raises `ValueError` for parts that cannot be read."
+    sigma_min:float=.01, sigma_max:float=160., # the noise levels that it will be asked for
+    **options:Any, # of `KarrasDiffusion`: `threshold`, `p_uncond`
+)->KarrasDiffusion:
+    "A network of v-diffusion (Crowson 2021; Salimans and Ho 2022, appendix D). Raises `ValueError` for parts that cannot be read."
     shape = _image_shape(data_shape or getattr(model, "shape", None), None, None)
-    return VDiffusion(ForeignNet(model, _ask_v, **_prompts(conditions, uncond)), shape, **_hidden(uncond) | options)
+    times = exponential_sigmas(10_000, sigma_min, sigma_max)[:-1].flip(0).atan() * (2 / math.pi)
+    net = ForeignNet(model, _ask_v, **_prompts(conditions, uncond), times=times.float())
+    return KarrasDiffusion(net, shape, 1., sigma_min, sigma_max, "cosine", **_hidden(uncond) | options)
