@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .core import Step, expand
-from .guidance import drop_labels
 from .objectives import get_objective
 from .samplers import ddim, ddpm, trajectory
-from .sampling import DenoisingModel, in_eval, takes_labels
+from .sampling import DenoisingModel, in_eval
 from .schedules import SIGMA_GRIDS, diffusion_buffers, spaced_timesteps
 from .zero_snr import from_noise
 
@@ -44,7 +43,7 @@ class GaussianDiffusion(DenoisingModel):
             raise ValueError("the schedule leaves nothing at its end, where naming the noise teaches nothing: use objective='v' or 'x0'")
         for name, v in self.table.items(): self.register_buffer(name, v.float(), persistent=False)
         self.register_buffer("log_sigmas", self.table["sigmas"].log().float(), persistent=False)
-        self.T, self._known = len(betas), {}                                # levels that have been translated
+        self.T = len(betas)
         if getattr(net, "T", self.T) != self.T:
             raise ValueError(f"the network is meant for T={net.T} steps and the schedule has {self.T}: build both with the same number")
 
@@ -85,24 +84,18 @@ def denoise(self:GaussianDiffusion,
     **cond:Any, # further conditions of the network
 )->Tensor: # `[B, ...]`, the network's idea of the clean data
     "The plain denoiser of contract 2: one call of the network, without guidance or threshold."
-    a, s, t = self._read_levels(sigma, x)
+    a, s, t = self.remembered(self.read_levels, sigma, x)
     xt = torch.where(a > 0, a * x, x) if self.zero_snr else a * x
     if y is not None: cond["y"] = y                                  # networks without labels need not know of them
     return get_objective(self.objective).to_x0(xt, self.net(xt, t, **cond), a, s)
 
 # %% ../nbs/31_diffusion.ipynb #e679cef5
 @patch
-def _read_levels(self:GaussianDiffusion,
+def read_levels(self:GaussianDiffusion,
     sigma:Tensor, # `[B]` noise levels
     x:Tensor, # `[B, ...]`, what they belong to
 )->tuple[Tensor, Tensor, Tensor]: # √ᾱ and √(1-ᾱ), to be multiplied with `x`, and steps `[B]`
-    "The coefficients of noise levels; on a CPU, one level for all is remembered."
-    if sigma.stride() == (0,) and sigma.device.type == "cpu" and not torch.is_inference_mode_enabled():
-        key = (sigma[0].item(), x.dtype, x.ndim)
-        if len(self._known) > 4096: self._known.clear()
-        if key not in self._known: self._known[key] = self._read_levels(sigma.new_tensor(key[:1]), x)
-        a, s, t = self._known[key]
-        return a, s, t.expand(len(x))
+    "What the network and the objective need to know of noise levels."
     a = (1 + sigma**2).rsqrt()
     s = (a * sigma).masked_fill(a == 0, 1.) if self.zero_snr else a * sigma      # 0 · ∞ is 1 here
     return expand(a, x), expand(s, x), self.sigma_to_t(sigma)
@@ -134,12 +127,8 @@ def loss(self:GaussianDiffusion,
     **cond:Any, # further conditions of the network
 )->Tensor: # `[B]`, a loss for each sample
     "The loss at random steps: what the trainer minimises. Raises `ValueError` for data of another shape than `data_shape`."
-    if x0.shape[1:] != self.data_shape:
-        raise ValueError(f"the data have shape {list(x0.shape[1:])} and the model was built for {list(self.data_shape)}: give `data_shape`")
     t = torch.randint(self.T, (len(x0),), device=x0.device)
-    if not takes_labels(self.net): y = None                            # labelled data may train a network without classes
-    if self.p_uncond: y = drop_labels(y, self.p_uncond)
-    return self.p_losses(x0, t, y=y, **cond)
+    return self.p_losses(x0, t, y=self.shown(x0, y), **cond)
 
 # %% ../nbs/31_diffusion.ipynb #b6f91839
 @patch

@@ -19,8 +19,7 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .core import expand
-from .guidance import drop_labels
-from .sampling import DenoisingModel, takes_labels
+from .sampling import DenoisingModel
 from .schedules import SIGMA_GRIDS, exponential_sigmas, vp_sigmas
 
 # %% ../nbs/32_karras.ipynb #53070d2b
@@ -134,7 +133,6 @@ class KarrasDiffusion(DenoisingModel):
         self.sigma_data, self.sigma_min, self.sigma_max = sigma_data, sigma_min, sigma_max
         exponential_sigmas(1, sigma_min, sigma_max)                        # complains about ends out of order
         self.weight, self.density, self.learned_variance = _named(WEIGHTS, loss, "loss"), _density(self, density, options), learned_variance
-        self._known = {}                                                   # levels that have been translated
 
 # %% ../nbs/32_karras.ipynb #91b7c50c
 @patch
@@ -146,17 +144,11 @@ def sigma_to_t(self:KarrasDiffusion,
     return u.clamp(0, 1) * (getattr(self.net, "T", 1000) - 1)
 
 @patch
-def _read_level(self:KarrasDiffusion,
+def read_levels(self:KarrasDiffusion,
     sigma:Tensor, # `[B]` noise levels
     x:Tensor, # `[B, ...]`, what they belong to
 )->tuple[Tensor, Tensor, Tensor, Tensor]: # c_skip, c_out and c_in, to be multiplied with `x`, and times `[B]`
-    "The four numbers of noise levels; on a CPU, one level for all is remembered."
-    if sigma.stride() == (0,) and sigma.device.type == "cpu" and not torch.is_inference_mode_enabled():
-        key = (sigma[0].item(), sigma.dtype, x.ndim)
-        if len(self._known) > 4096: self._known.clear()
-        if key not in self._known: self._known[key] = self._read_level(sigma.new_tensor(key[:1]), x)
-        *c, t = self._known[key]
-        return *c, t.expand(len(x))
+    "What the network and the preconditioning need to know of noise levels."
     return *(expand(c, x) for c in preconditioning(sigma, self.sigma_data)), self.sigma_to_t(sigma)
 
 # %% ../nbs/32_karras.ipynb #32b5f2c5
@@ -179,7 +171,7 @@ def denoise(self:KarrasDiffusion,
     **cond:Any, # further conditions of the network
 )->Tensor: # `[B, ...]`, the network's idea of the clean data
     "The plain denoiser of contract 2: one call of the network (Karras et al. 2022, eq. 7)."
-    c_skip, c_out, c_in, t = self._read_level(sigma, x)
+    c_skip, c_out, c_in, t = self.remembered(self.read_levels, sigma, x)
     return c_skip * x + c_out * self._ask(x, c_in, t, y, **cond)[0]
 
 # %% ../nbs/32_karras.ipynb #e4be9a25
@@ -193,7 +185,7 @@ def loss_at(self:KarrasDiffusion,
 )->Tensor: # `[B]`
     "The training loss at given levels and noise (Karras et al. 2022, eq. 8)."
     noise = torch.randn_like(x0) if noise is None else noise
-    s, (_, _, c_in, t) = expand(sigma, x0), self._read_level(sigma, x0)
+    s, (_, _, c_in, t) = expand(sigma, x0), self.read_levels(sigma, x0)
     out, log_var = self._ask(x0 + s * noise, c_in, t, y, **cond)
     error = (out - c_in * (s / self.sigma_data * x0 - self.sigma_data * noise)).square()
     if log_var is not None: error = (error / log_var.exp() + log_var) / 2
@@ -207,11 +199,7 @@ def loss(self:KarrasDiffusion,
     **cond:Any, # further conditions of the network
 )->Tensor: # `[B]`, a loss for each sample
     "The loss at random levels: what the trainer minimises. Raises `ValueError` for data of another shape than `data_shape`."
-    if x0.shape[1:] != self.data_shape:
-        raise ValueError(f"the data have shape {list(x0.shape[1:])} and the model was built for {list(self.data_shape)}: give `data_shape`")
-    if not takes_labels(self.net): y = None                            # labelled data may train a network without classes
-    if self.p_uncond: y = drop_labels(y, self.p_uncond)
-    return self.loss_at(x0, self.density(stratified(len(x0))).to(x0), y=y, **cond)
+    return self.loss_at(x0, self.density(stratified(len(x0))).to(x0), y=self.shown(x0, y), **cond)
 
 # %% ../nbs/32_karras.ipynb #358b52b4
 def _vp_between(n:int, sigma_min:float, sigma_max:float)->Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .core import SeededNoise, Step, progress_bar
 from .denoisers import dynamic_threshold, static_threshold
-from .guidance import guided
+from .guidance import drop_labels, guided
 from .samplers import final
 from .sde_solvers import get_sampler
 
@@ -39,6 +39,7 @@ class DenoisingModel(nn.Module):
         if not 0 <= p_uncond <= 1: raise ValueError(f"`p_uncond` is {p_uncond}: it is a share, between 0 and 1")
         self.net, self.data_shape, self.p_uncond, self.threshold = net, tuple(data_shape), p_uncond, threshold
         self.config = dict(data_shape=list(data_shape), p_uncond=p_uncond, threshold=threshold) | more
+        self._known = {}                                   # levels that have been translated: see `remembered`
 
     @property
     def device(self)->torch.device: # where its tensors are
@@ -80,6 +81,33 @@ def denoiser(self:DenoisingModel,
     return thresholded(D, self.threshold if threshold == "model" else threshold)
 
 # %% ../nbs/29_sampling.ipynb #1e640f36
+@patch
+def remembered(self:DenoisingModel,
+    read:Callable, # `read(sigma, x)` computes a tuple of coefficients, and last times `[B]`
+    sigma:Tensor, # `[B]` noise levels
+    x:Tensor, # `[B, ...]`, what they belong to
+)->tuple[Tensor, ...]: # what `read` gives
+    "Translate noise levels; on a CPU, one level for all is remembered."
+    if sigma.stride() != (0,) or sigma.device.type != "cpu" or torch.is_inference_mode_enabled(): return read(sigma, x)
+    key = (sigma[0].item(), sigma.dtype, x.dtype, x.ndim)
+    if len(self._known) > 4096: self._known.clear()
+    if key not in self._known: self._known[key] = read(sigma.new_tensor(key[:1]), x)
+    *c, t = self._known[key]
+    return *c, t.expand(len(x))
+
+# %% ../nbs/29_sampling.ipynb #cb8b86bb
+@patch
+def shown(self:DenoisingModel,
+    x0:Tensor, # `[B, ...]` a batch of data
+    y:Tensor|None, # long `[B]` its labels
+)->Tensor|None: # the labels that the network is shown in training
+    "Labels for a training step. Raises `ValueError` for data of another shape than `data_shape`."
+    if x0.shape[1:] != self.data_shape:
+        raise ValueError(f"the data have shape {list(x0.shape[1:])} and the model was built for {list(self.data_shape)}: give `data_shape`")
+    if not takes_labels(self.net): return None                          # labelled data may train a network without classes
+    return drop_labels(y, self.p_uncond) if self.p_uncond else y
+
+# %% ../nbs/29_sampling.ipynb #cbe42ef2
 def as_labels(
     net:nn.Module, # the network
     labels:Tensor|Sequence[int]|int|None, # what the user asked for
@@ -97,7 +125,7 @@ def as_labels(
     if not takes_labels(net): raise ValueError("labels were asked of a network without classes: build it with `num_classes`")
     return y.long()
 
-# %% ../nbs/29_sampling.ipynb #cb8b86bb
+# %% ../nbs/29_sampling.ipynb #bbbc580d
 @patch
 def sample_iter(self:DenoisingModel,
     n:int, # samples
@@ -123,7 +151,7 @@ def sample_iter(self:DenoisingModel,
         warnings.warn("guidance needs a model that was trained with labels hidden now and then: this one has `p_uncond=0`", stacklevel=2)
     return in_eval(self, self.begin(fn, D if y is None else partial(D, y=y), z, sigmas, **_options(fn, options, own)))
 
-# %% ../nbs/29_sampling.ipynb #89fd75d1
+# %% ../nbs/29_sampling.ipynb #f442584c
 def _options(fn:Callable, options:dict[str, Any], noise_sampler:Callable)->dict[str, Any]:
     "The options for a sampler, with a source of noise if it wants one. Raises `TypeError` for one that it does not know."
     known = inspect.signature(fn).parameters
@@ -144,7 +172,7 @@ def in_eval(
         yield from steps
     finally: model.train(was)
 
-# %% ../nbs/29_sampling.ipynb #f4bf5901
+# %% ../nbs/29_sampling.ipynb #e3896076
 @patch
 def sample(self:DenoisingModel,
     n:int, # samples

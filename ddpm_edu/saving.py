@@ -104,7 +104,7 @@ def _build(path:Path, tensors:dict[str, torch.Tensor], config:dict[str, Any], ne
     if not ours["model"]: raise ValueError(f"{path} was saved from a {parts['model']['class']}, which is no model of this package")
     if "net" not in config: return _fill(path, ours["model"](**args), tensors)
     if net is None and not (ours["net"] and parts["net"]["args"]):
-        raise ValueError(f"the network in {path} is a {parts['net']['class']}, which is not of this package: pass one as `net`")
+        raise ValueError(f"the network in {path} is a {parts['net']['class']}, which a file cannot bring along: pass one as `net`")
     net = ours["net"](**parts["net"]["args"]) if net is None else net
     _fill(path, net, {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
     return ours["model"](net, **{k: v for k, v in tensors.items() if not k.startswith("net.")}, **args)
