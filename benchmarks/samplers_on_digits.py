@@ -5,7 +5,8 @@
 Trains a small EDM-preconditioned model for some minutes (on all of MNIST if FOLDER holds its official files, else on the 10,000 digits
 that ship), keeps it in OUT/model.safetensors, and scores every sampler of `SAMPLERS` at 5, 10, 15, 20, 50 and 100 calls with `--n` samples
 (the finalists with 10,000). A line is added to the table benchmarks/results/samplers.csv as soon as it is known, and lines that are there
-are not made anew, so that it can be killed at any moment. Levels: Karras, between `--sigma-min` and `--sigma-max`.
+are not made anew, so that it can be killed at any moment. Levels: Karras, between `--sigma-min` and `--sigma-max`; `--start mean` puts the
+mean digit below the first noise.
 """
 import argparse
 import csv
@@ -14,12 +15,13 @@ from pathlib import Path
 
 import torch
 from ddpm_edu import SAMPLERS, KarrasDiffusion, UNet, digits, fit, load, set_seed
+from ddpm_edu.core import SeededNoise
 from ddpm_edu.metrics import fld, fld_interval
 from ddpm_edu.schedules import karras_sigmas
 
 CALLS = (5, 10, 15, 20, 50, 100)
 TWICE = {"heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde"}       # two calls a step, one in the last
-COLUMNS = ["sampler", "calls", "asked", "sigma_min", "sigma_max", "n", "seed", "fld", "low", "high", "seconds"]
+COLUMNS = ["sampler", "calls", "asked", "start", "sigma_min", "sigma_max", "n", "seed", "fld", "low", "high", "seconds"]
 
 
 def trained(path:Path, folder:str|None, minutes:float):
@@ -35,12 +37,14 @@ def trained(path:Path, folder:str|None, minutes:float):
     return model
 
 
-def images(model, name:str, calls:int, ends:tuple[float, float], n:int, seed:int, batch:int=500):
-    "Samples, and how many calls they took."
+def images(model, name:str, calls:int, ends:tuple[float, float], centre:torch.Tensor|float, n:int, seed:int, batch:int=500):
+    "Samples, and how many calls they took; they start from noise around `centre`."
     steps = (calls + 1) // 2 if name in TWICE else calls
     out, nfe = [], 0
     for start in range(0, n, batch):
-        many = model.sample_iter(min(batch, n - start), sampler=name, sigmas=karras_sigmas(steps, *ends), seed=seed, start=start)
+        m = min(batch, n - start)
+        z = SeededNoise(seed, m, start)(torch.empty(m, *model.data_shape)) + centre / ends[1]
+        many = model.sample_iter(m, sampler=name, sigmas=karras_sigmas(steps, *ends), noise=z, seed=seed + 1, start=start)
         for step in many: x, nfe = step.x, step.nfe
         out.append(x)
     return torch.cat(out).clamp(-1, 1), nfe
@@ -49,12 +53,14 @@ def images(model, name:str, calls:int, ends:tuple[float, float], n:int, seed:int
 def main(a)->None:
     model, table = trained(a.out / "model.safetensors", a.folder, a.minutes), a.table
     rows = list(csv.DictReader(table.open())) if table.exists() else []
+    centre = digits()[:][0].mean(0) if a.start == "mean" else 0.
     jobs = [(s, c, a.n) for c in a.calls for s in (a.samplers or SAMPLERS)] + [(s, c, 10_000) for c in a.calls for s in a.finalists]
     for name, calls, n in jobs:
-        key = dict(sampler=name, asked=str(calls), sigma_min=f"{a.sigma_min:g}", sigma_max=f"{a.sigma_max:g}", n=str(n), seed=str(a.seed))
+        key = dict(sampler=name, asked=str(calls), start=a.start, sigma_min=f"{a.sigma_min:g}", sigma_max=f"{a.sigma_max:g}",
+                   n=str(n), seed=str(a.seed))
         if any(key.items() <= r.items() for r in rows): continue
         start = time.perf_counter()
-        x, nfe = images(model, name, calls, (a.sigma_min, a.sigma_max), n, a.seed)
+        x, nfe = images(model, name, calls, (a.sigma_min, a.sigma_max), centre, n, a.seed)
         s = fld_interval(x, resamples=100)
         seconds = time.perf_counter() - start
         rows.append(key | dict(calls=str(nfe), fld=f"{fld(x):.2f}", low=f"{s.low:.2f}", high=f"{s.high:.2f}", seconds=f"{seconds:.0f}"))
@@ -69,6 +75,7 @@ if __name__ == "__main__":
     p.add_argument("folder", nargs="?")
     p.add_argument("--minutes", type=float, default=10.)
     p.add_argument("--n", type=int, default=2000)
+    p.add_argument("--start", choices=["zero", "mean"], default="zero", help="centre of the first noise: nothing, or the mean digit")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--calls", type=lambda s: [int(c) for c in s.split(",")], default=CALLS)
     p.add_argument("--samplers", type=names, default=[])

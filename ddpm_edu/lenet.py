@@ -142,7 +142,7 @@ def confusion(
     "Count asked-versus-seen. Raises `ValueError` for labels that do not fit."
     asked, seen = torch.as_tensor(asked).cpu(), torch.as_tensor(seen).cpu()
     if asked.shape != seen.shape: raise ValueError(f"{list(asked.shape)} labels were asked for, but {list(seen.shape)} seen: give one each")
-    if asked.is_floating_point() or seen.is_floating_point(): raise ValueError("labels are floats, but they number the classes: use `.long()`")
+    if asked.is_floating_point() or seen.is_floating_point(): raise ValueError("labels are floats, but they number classes: use `.long()`")
     lo, hi = torch.cat([asked, seen]).aminmax()
     if lo < 0 or hi >= classes: raise ValueError(f"labels run from {lo} to {hi}, but classes from 0 to {classes - 1}")
     return Confusion(torch.bincount(asked * classes + seen, minlength=classes**2).reshape(classes, classes))
