@@ -6,6 +6,7 @@ from ddpm_edu.denoisers import exact_denoiser, mixture_denoiser
 from ddpm_edu.solvers import unipc
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")   # diffusers asks NumPy in an old way
 CLOUDS = torch.tensor([[.8, .3], [-.6, .5], [-.1, -.7]]).double()
 MODELS = {"points": exact_denoiser(spiral(300).x.double()), "clouds": mixture_denoiser(CLOUDS, torch.tensor([.2, .25, .15]).double())}
 
