@@ -90,6 +90,7 @@ def nearest(
     twins = torch.cat([_flat(data[i], "data").to(x) for i in index.to(data.device).split(data_chunk)])
     return Nearest((x - twins).square().sum(1).sqrt(), index)
 
+# %% ../nbs/52_neighbours.ipynb #ea0fe874
 def _flat(x:Tensor, name:str)->Tensor:
     "Images as rows of floats in [-1, 1], features as they are; raises `ValueError` for NaN, and for images in another range."
     if x.dtype == torch.uint8: return from_uint8(x).flatten(1)

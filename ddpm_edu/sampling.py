@@ -42,9 +42,8 @@ class DenoisingModel(nn.Module):
         self._known = {}                                   # levels that have been translated: see `remembered`
 
     @property
-    def device(self)->torch.device: # where its tensors are
-        t = next(itertools.chain(self.parameters(), self.buffers()), None)
-        return torch.device("cpu") if t is None else t.device
+    def device(self)->torch.device: # where its tensors are; the CPU if it has none
+        return next((t.device for t in itertools.chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
     def begin(self, sampler:Callable, D:Callable, z:Tensor, sigmas:Tensor, **options:Any)->Iterator[Step]:
         "A sampler at its start: `z` is standard normal."

@@ -198,6 +198,7 @@ def exponential_sigmas(
     "Levels in equal ratios. Raises `ValueError` like `karras_sigmas`."
     return polyexponential_sigmas(n, sigma_min, sigma_max)
 
+# %% ../nbs/10_schedules.ipynb #77a3c83d
 def vp_sigmas(
     n:int, # how many steps
     beta_d:float=19.9, # how much β rises in all, above 0
@@ -210,6 +211,6 @@ def vp_sigmas(
     t = 1 - _ramp(n, eps, 1.) * (1 - eps)
     return _and_zero((beta_d * t**2 / 2 + beta_min * t).expm1().sqrt())
 
-# %% ../nbs/10_schedules.ipynb #77a3c83d
+# %% ../nbs/10_schedules.ipynb #91723898
 SIGMA_GRIDS = { # grids by name, each takes `(n, sigma_min, sigma_max)`
     "karras": karras_sigmas, "exponential": exponential_sigmas, "polyexponential": polyexponential_sigmas}
