@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Sinusoid', 'TimeEmbedding', 'LabelEmbedding', 'check_labels', 'check_times', 'group_norm', 'Conditional', 'ConvEmbed',
-           'ResBlock', 'scaled_dot_attention', 'MultiheadAttention', 'Downsample', 'Upsample']
+           'ResBlock', 'PreActBlock', 'scaled_dot_attention', 'MultiheadAttention', 'Downsample', 'Upsample']
 
 # %% ../nbs/20_blocks.ipynb #2bcb0ed1
 import math
@@ -155,7 +155,34 @@ def forward(self:ResBlock,
     "The skip plus what two convolutions have to add."
     return self.skip(x) + F.silu(self.norm(self.conv(self.embed(x, emb))))
 
-# %% ../nbs/20_blocks.ipynb #0d7a70e3
+# %% ../nbs/20_blocks.ipynb #09d77d27
+class PreActBlock(Conditional):
+    "A residual block that normalises first and starts by adding nothing; the embedding scales and shifts (Dhariwal and Nichol 2021)."
+    def __init__(self,
+        in_channels:int, # channels of x
+        out_channels:int, # channels of the result
+        emb_dim:int, # width of the embedding
+        num_groups:int=8, # groups of both normalisations; must divide in_channels and out_channels
+    )->None:
+        super().__init__()
+        self.norm1, self.conv1 = group_norm(num_groups, in_channels), nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.emb = nn.Linear(emb_dim, 2 * out_channels)
+        self.norm2, self.conv2 = group_norm(num_groups, out_channels), nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+        nn.init.zeros_(self.conv2.weight); nn.init.zeros_(self.conv2.bias)
+
+# %% ../nbs/20_blocks.ipynb #4a5a8ae7
+@patch
+def forward(self:PreActBlock,
+    x:Tensor, # features [B, in_channels, H, W]
+    emb:Tensor, # embedding of the time, and of the class [B, emb_dim]
+)->Tensor: # [B, out_channels, H, W]
+    "The skip plus what two convolutions have to add."
+    scale, shift = self.emb(F.silu(emb))[:, :, None, None].chunk(2, 1)   # [B, out_channels, 1, 1] each
+    h = self.conv1(F.silu(self.norm1(x)))
+    return self.skip(x) + self.conv2(F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale)))
+
+# %% ../nbs/20_blocks.ipynb #3a12ce84
 def scaled_dot_attention(
     q:Tensor, # queries [N, d], [B, N, d] or [B, heads, N, d]
     k:Tensor, # keys [..., M, d]: M may differ from N
@@ -170,7 +197,7 @@ def scaled_dot_attention(
     if k.shape[-2] != v.shape[-2]: raise ValueError(f"attention of {shapes}: every key needs one value, so k and v must be equally many")
     return F.scaled_dot_product_attention(q, k, v)
 
-# %% ../nbs/20_blocks.ipynb #7543836f
+# %% ../nbs/20_blocks.ipynb #dcd0d6a7
 class MultiheadAttention(nn.Module):
     "Every pixel looks at every other (Vaswani et al. 2017, §3.2). Raises `ValueError` where the heads do not divide the channels."
     def __init__(self,
@@ -185,7 +212,7 @@ class MultiheadAttention(nn.Module):
         self.to_qkv = nn.Conv2d(channels, 3 * channels, 3, padding=1, bias=False)
         self.to_out = nn.Conv2d(channels, channels, 3, padding=1)
 
-# %% ../nbs/20_blocks.ipynb #66d9433c
+# %% ../nbs/20_blocks.ipynb #c98385b9
 @patch
 def forward(self:MultiheadAttention,
     x:Tensor, # features [B, C, H, W], or of one image [C, H, W]
@@ -197,7 +224,7 @@ def forward(self:MultiheadAttention,
     out = scaled_dot_attention(q, k, v)   # [B, heads, H·W, d], or [heads, H·W, d]
     return self.to_out(rearrange(out, "... head (h w) d -> ... (head d) h w", h=x.shape[-2]))
 
-# %% ../nbs/20_blocks.ipynb #e51e939e
+# %% ../nbs/20_blocks.ipynb #0741e257
 class Downsample(nn.Conv2d):
     "Half the height and width (both even): a 4×4 convolution that takes two steps at a time."
     def __init__(self,
@@ -205,7 +232,7 @@ class Downsample(nn.Conv2d):
         out_channels:int, # channels of the result
     )->None: super().__init__(in_channels, out_channels, 4, stride=2, padding=1)
 
-# %% ../nbs/20_blocks.ipynb #a7639884
+# %% ../nbs/20_blocks.ipynb #06f488cf
 class Upsample(nn.Sequential):
     "Twice the height and width: each pixel becomes four, then a 3×3 convolution (Odena et al. 2016)."
     def __init__(self,

@@ -39,10 +39,10 @@ class TrainState:
 
 # %% ../nbs/40_train.ipynb #112f9a54
 def epochs(
-    data:Any, # has `batches(batch_size, seed)`, or is an iterable of `x` or `(x, y)`
+    data:Any, # has `batches(batch_size, seed)`, or is an iterable of `x`, `(x, y)` or `(x, y, cond)`
     batch_size:int, # samples a batch, for data that have `batches`
     seed:int, # decides the order
-)->Iterator[tuple[int, Tensor, Tensor|None]]: # (finished epochs, `x`, `y` or `None`)
+)->Iterator[tuple[int, Tensor, Tensor|None, dict[str, Tensor]]]: # (finished epochs, `x`, `y` or `None`, further conditions)
     "Go through the data again and again; ends only where a generator runs dry. Raises `ValueError` if there is nothing in it."
     if isinstance(data, Tensor) or hasattr(data, "__array__"):
         raise ValueError(f"the data are a bare {type(data).__name__}: wrap them, `TensorData(x)` or `TensorData(x, y)`, of `ddpm_edu.data`")
@@ -51,20 +51,26 @@ def epochs(
         empty = True
         for batch in it:
             empty = False
-            yield epoch, *((*batch, None)[:2] if isinstance(batch, (tuple, list)) else (batch, None))
+            yield epoch, *_parts(batch)
         if empty and epoch: return
         if empty: raise ValueError("the data gave no batch at all: nothing to train on")
 
+def _parts(batch:Any)->tuple[Tensor, Tensor|None, dict[str, Tensor]]:
+    "The three parts of a batch in any of its forms; what else a loader adds is left out."
+    x, y, cond = (*batch, None, None)[:3] if isinstance(batch, (tuple, list)) else (batch, None, None)
+    return x, y, cond if isinstance(cond, dict) else {}
+
 # %% ../nbs/40_train.ipynb #de743750
 def _step(
-    model:nn.Module, # has `loss(x, y)`
+    model:nn.Module, # has `loss(x, y, **cond)`
     params:list[nn.Parameter], # what is trained
     opt:torch.optim.Optimizer, # over `params`
     x:Tensor, # `[B, ...]` a batch
     y:Tensor|None, # `[B]` its labels
+    **cond:Tensor, # `[B, ...]` further conditions
 )->tuple[float, float]: # mean loss, norm of the gradient
     "One optimiser step, left out where the gradient is not finite."
-    loss = model.loss(x, y).mean()
+    loss = model.loss(x, y, **cond).mean()
     loss.backward()
     norms = torch._foreach_norm([p.grad for p in params if p.grad is not None])
     loss, *norms = torch.stack([loss.detach(), *norms]).tolist()       # one wait for the device, not two
@@ -84,7 +90,7 @@ def adam(
 
 # %% ../nbs/40_train.ipynb #73b5dd1c
 def train(
-    model:nn.Module, # has `loss(x, y)`, a value for each sample; trained in place, on the device where it is
+    model:nn.Module, # has `loss(x, y)`, a value for each sample (or `loss(x, y, **cond)`); trained in place, on the device where it is
     data:Any, # see `epochs`; `x` in [-1, 1]
     lr:float=1e-3, # learning rate of Adam
     batch_size:int=64, # samples a step
@@ -99,10 +105,11 @@ def train(
     opt = opt or adam(model, lr)
     images, skipped, t0 = 0, 0, time.perf_counter()
     with _threads(1 if p0.device.type == "cpu" and not conv and sum(p.numel() for p in params) < 50_000 else None):
-        for step, (epoch, x, y) in enumerate(epochs(data, batch_size, seed), 1):
+        for step, (epoch, x, y, cond) in enumerate(epochs(data, batch_size, seed), 1):
             if step == 1: check_range(x, "data"); model.train()
             x = x.to(p0.device, p0.dtype, non_blocking=True, memory_format=layout if x.ndim == 4 else torch.preserve_format)
-            loss, norm = _step(model, params, opt, x, y if y is None else y.to(p0.device, non_blocking=True))
+            y, cond = y if y is None else y.to(p0.device, non_blocking=True), {k: v.to(p0.device) for k, v in cond.items()}
+            loss, norm = _step(model, params, opt, x, y, **cond)
             if not math.isfinite(norm):
                 skipped += 1; warnings.warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped", stacklevel=2)
             images += len(x)
@@ -202,8 +209,9 @@ def validation_loss(
     total, seen = 0., 0
     with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(0); model.eval()
-        for x, y in data.batches(batch_size, seed=0, shuffle=False):
-            total += model.loss(x.to(device), y if y is None else y.to(device)).sum().item(); seen += len(x)
+        for x, y, cond in map(_parts, data.batches(batch_size, seed=0, shuffle=False)):
+            cond = {k: v.to(device) for k, v in cond.items()}
+            total += model.loss(x.to(device), y if y is None else y.to(device), **cond).sum().item(); seen += len(x)
             if seen >= n: break
     model.train(was)
     return total / seen
@@ -263,11 +271,12 @@ def fit(
     device:torch.device|str|None=None, # where to train; `default_device()` if left out
     valid:Any=None, # held-out data, for a validation loss every 500 steps
     max_decay:float=.999, # of the averaged weights
+    opt:torch.optim.Optimizer|None=None, # instead of Adam, with its own peak as `lr`: for example `muon(model)`
     stages:Sequence[Callable]=(), # further functions from states to states
 )->dict[str, Any]: # losses and totals: see `history`
     "Train with averaged weights, falling learning rate and a progress bar. Ctrl-C ends it early and leaves a usable model."
     done, log = budget(data, batch_size, epochs, steps, minutes), {}
-    opt = adam(model.to(device or default_device()), lr)
+    model.to(device or default_device()); opt = opt or adam(model, lr)
     states = train(model, data, batch_size=batch_size, seed=seed, opt=opt)
     states = ema(anneal(until(states, done), opt, done), max_decay)
     if valid is not None: states = validate(states, valid)

@@ -69,7 +69,7 @@ COMBINE = {"cat": lambda time, label: torch.cat([time, label], dim=1), "sum": to
 def _check_config(c:SimpleNamespace)->None:
     "Raise `ValueError` that names the argument of a `UNet` that is not possible."
     least_of = dict.fromkeys("T in_channels model_channels num_blocks_per_level block_groups num_attention_heads patch_size".split(), 1)
-    for name, least in (least_of | dict(num_classes=0) | ({} if c.out_channels is None else dict(out_channels=1))).items():
+    for name, least in (least_of | dict(num_classes=0, augment_dim=0) | ({} if c.out_channels is None else dict(out_channels=1))).items():
         value = getattr(c, name)
         if not isinstance(value, int) or value < least: raise ValueError(f"{name}={value!r}: take a whole number, at least {least}")
     if not c.channel_multipliers or any(not isinstance(k, int) or k < 1 for k in c.channel_multipliers):
@@ -111,12 +111,13 @@ class UNet(nn.Module):
         patch_size:int=1, # squares of this many pixels a side are folded into channels
         out_channels:int|None=None, # channels of the result; as many as in_channels if None
         block:type[Conditional]|str=ResBlock, # class of the blocks, called as block(in, out, emb_dim=, num_groups=)
+        augment_dim:int=0, # width of the vector that tells how an image was augmented, 0 for a network that is not told
     )->None:
         super().__init__()
         self.config = dict(in_channels=in_channels, model_channels=model_channels, T=T, channel_multipliers=list(channel_multipliers),
             num_classes=num_classes, num_blocks_per_level=num_blocks_per_level, block_groups=block_groups,
             num_attention_heads=num_attention_heads, middle_attention=middle_attention, combine_embeddings=combine_embeddings,
-            patch_size=patch_size, out_channels=out_channels,
+            patch_size=patch_size, out_channels=out_channels, augment_dim=augment_dim,
             block=f"{block.__module__}.{block.__qualname__}" if isinstance(block, type) else block)
         self._build(SimpleNamespace(**self.config | dict(block=block)))
 
@@ -130,6 +131,7 @@ def _build(self:UNet, c:SimpleNamespace)->None:
     m, td, area = c.model_channels, 4 * c.model_channels, c.patch_size ** 2
     self.time = TimeEmbedding(td)
     self.label = LabelEmbedding(c.num_classes, td) if c.num_classes else None
+    self.augment = nn.Linear(c.augment_dim, td, bias=False) if c.augment_dim else None      # a vector of zeros adds nothing
     emb_dim = 2 * td if c.num_classes and c.combine_embeddings == "cat" else td
     init, final = nn.Conv2d(c.in_channels * area, m, 3, padding=1), nn.Conv2d(m, (c.out_channels or c.in_channels) * area, 3, padding=1)
     self._wire(c, init, final, block=_block_class(c.block), emb_dim=emb_dim, num_groups=c.block_groups)
@@ -170,11 +172,23 @@ def check_size(self:UNet,
 def embed(self:UNet,
     t:Tensor, # times 0 ... T-1, long or float, [B]
     y:Tensor|None=None, # labels, -1 for none, long [B]
+    aug:Tensor|None=None, # how each image was augmented, 0 for not at all [B, augment_dim]; `None` for zeros
 )->Tensor: # what every block is told [B, emb_dim]
-    "Time and class as one vector. Raises `ValueError` or `TypeError` for labels that do not fit."
+    "Time, augmentation and class as one vector. Raises `ValueError` or `TypeError` for labels or a vector that do not fit."
     if self.num_classes or y is not None: y = check_labels(y, self.num_classes, len(t), t.device)
-    if not self.num_classes: return self.time(t)
-    return COMBINE[self.config["combine_embeddings"]](self.time(t), self.label(y))
+    time = self.time(t) if aug is None else self._augmented(self.time(t), aug)
+    if not self.num_classes: return time
+    return COMBINE[self.config["combine_embeddings"]](time, self.label(y))
+
+@patch
+def _augmented(self:UNet, time:Tensor, aug:Tensor)->Tensor:
+    "The time's embedding with that of the augmentation added to it."
+    if not self.augment:
+        raise ValueError("an augmentation vector was given to a network that has no ear for it: build it with "
+                         f"augment_dim={aug.shape[-1]}, or leave the vector out")
+    if aug.shape != (shape := (len(time), self.augment.in_features)):
+        raise ValueError(f"the augmentation vectors have shape {list(aug.shape)}, this network takes {list(shape)}")
+    return time + self.augment(aug)
 
 # %% ../nbs/22_unet.ipynb #552322ec
 @patch
@@ -182,15 +196,16 @@ def forward(self:UNet,
     x:Tensor, # noisy images [B, in_channels, H, W]
     t:Tensor, # times 0 ... T-1, long or float, [B]
     y:Tensor|None=None, # labels, -1 for none, long [B]; None is -1 for all
+    aug:Tensor|None=None, # how each image was augmented [B, augment_dim]; `None` for not at all
     **cond:Any, # further conditions, handed to the blocks by name
 )->Tensor: # [B, out_channels, H, W]
     "Predict from noisy images. Raises `ValueError` or `TypeError`, before any work, for a size, channels, times or labels that do not fit."
     self.check_size(x.shape); check_times(t, len(x))
-    emb, p = self.embed(t, y), self.patch_size
+    emb, p = self.embed(t, y, aug), self.patch_size
     if p == 1: return self.chain(x, emb, **cond)
     return F.pixel_shuffle(self.chain(F.pixel_unshuffle(x, p), emb, **cond), p)
 
-# %% ../nbs/22_unet.ipynb #8ec0791f
+# %% ../nbs/22_unet.ipynb #98943094
 def named_layers(
     module:nn.Module, # a `UNet`, or a part of it
     path:str="", # where that part is
@@ -201,7 +216,7 @@ def named_layers(
         elif type(getattr(layer, "layers", None)) is ConditionalChain: yield from named_layers(layer, f"{path}{name}.")
         elif isinstance(module, ConditionalChain): yield path + name, layer
 
-# %% ../nbs/22_unet.ipynb #55d975e5
+# %% ../nbs/22_unet.ipynb #d34f6f3f
 class Layer(NamedTuple):
     "One layer of a UNet, a row of `layer_table`."
     level:int # 0 for the full size, one more inside each skip
@@ -216,7 +231,7 @@ def _level(name:str, bottom:int)->int:
     number = re.search(r"\d+", name)
     return int(number[0]) - (not name.startswith("downsample")) if number else 0
 
-# %% ../nbs/22_unet.ipynb #53ef675c
+# %% ../nbs/22_unet.ipynb #8035603f
 def layer_table(
     net:UNet, # the network
     size:tuple[int, int]=(28, 28), # height and width of the images
@@ -233,7 +248,7 @@ def layer_table(
     return [Layer(_level(path.split(".")[-1], bottom), path.split(".")[-1], out[layer], sum(p.numel() for p in layer.parameters()), layer)
             for path, layer in paths]
 
-# %% ../nbs/22_unet.ipynb #a56704df
+# %% ../nbs/22_unet.ipynb #b200883d
 if TYPE_CHECKING: from matplotlib.axes import Axes
 
 _COLOURS = {"block": 0, "change of size": 1, "attention": 2, "convolution": 5}   # in the palette
@@ -251,7 +266,7 @@ def _boxes(rows:list[Layer])->list[tuple[float, float, float, float]]: # left, m
     middle = [-sum(highest[:i]) - highest[i] / 2 - 12 * i for i in range(len(highest))]                    # 12 is room for the names
     return [(sum(w + 3 for w, _ in size[:i]), middle[r.level], *size[i]) for i, r in enumerate(rows)]
 
-# %% ../nbs/22_unet.ipynb #6992a5ec
+# %% ../nbs/22_unet.ipynb #946a312e
 def _mark_level(ax:"Axes", rows:list[Layer], boxes:list[tuple[float, ...]], right:float, total:int)->None:
     "Draw the skip of one level, from its last `down` to its first `up`, and write on the right what the level holds."
     down, up = ([b for r, b in zip(rows, boxes) if r.name.startswith(side)] for side in ("down_", "up_"))
@@ -259,7 +274,7 @@ def _mark_level(ax:"Axes", rows:list[Layer], boxes:list[tuple[float, ...]], righ
     params, (c, h, w) = sum(r.params for r in rows), max((r.shape for r in rows if _kind(r.module) == "block"), key=lambda s: s[0])
     ax.text(right, boxes[0][1], f"{h}×{w}, up to {c} channels\n{params:,} parameters ({params / total:.0%})", fontsize=7, va="center")
 
-# %% ../nbs/22_unet.ipynb #b200883d
+# %% ../nbs/22_unet.ipynb #d6965a4b
 def show_unet(
     net:UNet, # the network
     size:tuple[int, int]=(28, 28), # height and width of the images

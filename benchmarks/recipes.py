@@ -1,0 +1,142 @@
+"""Recipes for digits: train one, keep its weights, and score them by FLD-v1.
+
+    python benchmarks/recipes.py NAME [option=value …] [--folder FOLDER] [--minutes 15 | --images 120000] [--n 10000] [--seeds 0,1,2]
+
+NAME is a recipe of `RECIPES` below: a plain start, and each of the others a change or two away from it; `option=value` changes more (the
+options are those of `START`). Trains on all of MNIST if FOLDER holds its official files, else on the 10,000 digits that ship.
+
+The averaged weights go to OUT/NAME.safetensors, in half precision, with a card; what is scored is that file. A line for each score is added
+to benchmarks/results/recipes.csv, and lines that are there are not made anew. Kill it at any moment and start it again: it goes on from
+the last finished epoch. `--minutes` are minutes of training by the clock, whatever else the machine does meanwhile; the number of images
+that were seen is in the card. With OMP_NUM_THREADS=1 it leaves a core for other work.
+"""
+import argparse
+import csv
+import json
+import os
+import shlex
+import sys
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from ddpm_edu import GaussianDiffusion, KarrasDiffusion, UNet, digits, load, set_seed
+from ddpm_edu.blocks import PreActBlock, ResBlock
+from ddpm_edu.metrics import fld, fld_interval
+from ddpm_edu.muon import muon
+from ddpm_edu.schedules import cosine_beta_schedule
+from ddpm_edu.train import adam, ema_decay, train
+
+START = dict(model="eps", channels=16, multipliers=[1, 2, 4], blocks=1, block="ResBlock", patch_size=1, attention=False, labels=False,
+             zero_end=False, sigma_data=.6, mean=-.4, std=1.2, opt="adam", lr=1e-3, adam_lr=2e-3, batch=32, warmup=1, hold=1., ema=0.,
+             seed=0)
+RECIPES = {"start": {}}                                      # the baseline's network and recipe, with a shorter training
+RECIPES["decay"] = dict(lr=2e-3, batch=64, warmup=100, hold=.3, ema=.998)
+RECIPES["folded"] = RECIPES["decay"] | dict(patch_size=2, channels=32, multipliers=[1, 1], blocks=2)
+RECIPES["v"] = RECIPES["folded"] | dict(model="v")
+RECIPES["edm"] = RECIPES["folded"] | dict(model="karras")
+RECIPES["preact"] = RECIPES["edm"] | dict(block="PreActBlock", zero_end=True)
+RECIPES["digits"] = RECIPES["preact"] | dict(opt="muon", lr=.016)                          # the one that ships
+RECIPES["digits_guided"] = RECIPES["digits"] | dict(labels=True)
+COLUMNS = ["name", "options", "parameters", "images", "seconds", "sampler", "calls", "n", "seed", "fld", "low", "high", "command"]
+
+
+def model_of(c:dict)->GaussianDiffusion|KarrasDiffusion:
+    "The model of a recipe, with fresh weights."
+    set_seed(c["seed"])
+    net = UNet(1, c["channels"], 100, c["multipliers"], 10 * c["labels"], c["blocks"], middle_attention=c["attention"],
+               combine_embeddings="sum", patch_size=c["patch_size"], block={"ResBlock": ResBlock, "PreActBlock": PreActBlock}[c["block"]])
+    if c["zero_end"]: torch.nn.init.zeros_(net.chain["final"].weight); torch.nn.init.zeros_(net.chain["final"].bias)
+    hidden = .1 * c["labels"]
+    if c["model"] != "karras": return GaussianDiffusion(net, cosine_beta_schedule(100), (1, 28, 28), objective=c["model"], p_uncond=hidden)
+    return KarrasDiffusion(net, (1, 28, 28), c["sigma_data"], .02, 10., density_options=dict(mean=c["mean"], std=c["std"]), p_uncond=hidden)
+
+
+def keep(path:Path, what:dict)->None:
+    "Write beside, then rename: the old file stays until the new one is complete."
+    torch.save(what, tmp := path.with_name("." + path.name)); os.replace(tmp, path)
+
+
+def trained(name:str, c:dict, a:argparse.Namespace)->Path:
+    "The weights of a recipe, from the file or from a training, which goes on where it was interrupted."
+    final, state = a.out / f"{name}.safetensors", a.out / f"{name}.pt"
+    if final.exists(): return final
+    a.out.mkdir(parents=True, exist_ok=True)
+    model = model_of(c); mean = deepcopy(model).eval().requires_grad_(False)
+    opt = muon(model, c["lr"], c["adam_lr"]) if c["opt"] == "muon" else adam(model, c["lr"])
+    base, at = [g["lr"] for g in opt.param_groups], dict(epoch=0, steps=0, images=0, seconds=0.)
+    if state.exists():
+        old = torch.load(state, weights_only=True)
+        model.load_state_dict(old["model"]); mean.load_state_dict(old["mean"]); opt.load_state_dict(old["opt"])
+        torch.set_rng_state(old["rng"]); at = old["at"]
+    data, done, losses = digits(full=bool(a.folder), path=a.folder), 0., []
+    print(f"{name}: {sum(p.numel() for p in model.parameters()):,} parameters, {at['images']:,} images seen", flush=True)
+    while done < 1:
+        before = dict(at)
+        for s in train(model, data, batch_size=c["batch"], seed=at["epoch"], opt=opt):
+            at |= dict(steps=before["steps"] + s.step, images=before["images"] + s.images, seconds=before["seconds"] + s.seconds)
+            now = [p.detach() for p in model.parameters()]
+            torch._foreach_lerp_(list(mean.parameters()), now, 1 - ema_decay(at["steps"], c["ema"], .75))
+            done = at["seconds"] / (60 * a.minutes) if a.minutes else at["images"] / a.images
+            speed = min(1., (at["steps"] + 1) / c["warmup"], max(0., 1 - done) / max(1e-9, 1 - c["hold"]) if c["hold"] < 1 else 1.)
+            for g, lr in zip(opt.param_groups, base): g["lr"] = lr * speed
+            losses.append(s.loss)
+            if done >= 1 or s.images + c["batch"] > len(data): break
+        at["epoch"] += 1
+        keep(state, dict(model=model.state_dict(), mean=mean.state_dict(), opt=opt.state_dict(), rng=torch.get_rng_state(), at=at))
+        loss, losses = sum(losses) / len(losses), []
+        print(f"epoch {at['epoch']}: loss {loss:.4f}, {at['images'] / at['seconds']:.0f} images/s, {done:.0%}", flush=True)
+    return mean.save(final, torch.float16, data="MNIST, 60,000 training digits" if a.folder else "the first 10,000 digits of MNIST",
+                     recipe=c, images=at["images"], seconds=round(at["seconds"]), threads=torch.get_num_threads(), command=command(name, a))
+
+
+def command(name:str, a:argparse.Namespace)->str:
+    "What to type to make it again; FOLDER stands for wherever the data are."
+    budget = f"--minutes {a.minutes:g}" if a.minutes else f"--images {a.images}"
+    return shlex.join(["python", "benchmarks/recipes.py", name, *a.options, *(["--folder", "FOLDER"] if a.folder else [])]) + " " + budget
+
+
+def score(name:str, c:dict, path:Path, a:argparse.Namespace)->None:
+    "A line for each seed, unless it is there."
+    model, rows = load(path), list(csv.DictReader(a.table.open())) if a.table.exists() else []
+    size, told = sum(p.numel() for p in model.net.parameters()), ",".join(f"{k}={v}" for k, v in c.items() if v != START[k])
+    for seed in a.seeds:
+        key = dict(name=name, options=told, images=str(model.card["images"]), sampler=a.sampler, calls=str(a.calls), n=str(a.n),
+                   seed=str(seed))
+        if any(key.items() <= r.items() for r in rows): continue
+        y = torch.arange(a.n) % 10 if c["labels"] else None
+        x = model.sample(a.n, labels=y, seed=seed, sampler=a.sampler, n_steps=a.calls, batch_size=500)
+        s = fld_interval(x, resamples=100)
+        rows.append(key | dict(parameters=str(size), seconds=str(model.card["seconds"]), fld=f"{fld(x):.2f}", low=f"{s.low:.2f}",
+                               high=f"{s.high:.2f}", command=model.card["command"]))
+        print(rows[-1], flush=True)
+        with a.table.open("w", newline="") as f:
+            w = csv.DictWriter(f, COLUMNS, lineterminator="\n"); w.writeheader(); w.writerows(rows)
+
+
+def changed(options:list[str], c:dict)->dict:
+    "`option=value` words, as JSON where they are."
+    for k, _, v in (o.partition("=") for o in options):
+        if k not in START: sys.exit(f"there is no option {k!r}: choose from {', '.join(START)}")
+        try: c = c | {k: json.loads(v)}
+        except json.JSONDecodeError: c = c | {k: v}
+    return c
+
+
+if __name__ == "__main__":
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("name", help=", ".join(RECIPES) + "; or NAME+anything, for a change of NAME that is kept under a name of its own")
+    p.add_argument("options", nargs="*")
+    p.add_argument("--folder")
+    p.add_argument("--minutes", type=float)
+    p.add_argument("--images", type=int, default=120_000)
+    p.add_argument("--n", type=int, default=10_000)
+    p.add_argument("--seeds", type=lambda s: [int(k) for k in s.split(",") if k], default=[0])
+    p.add_argument("--sampler", default="dpmpp_2m_sde")
+    p.add_argument("--calls", type=int, default=20)
+    p.add_argument("--out", type=Path, default=Path("outputs/recipes"))
+    p.add_argument("--table", type=Path, default=Path(__file__).with_name("results") / "recipes.csv")
+    a = p.parse_args()
+    c = changed(a.options, RECIPES[a.name.split("+")[0]])
+    c = START | c
+    score(a.name, c, trained(a.name, c, a), a)
