@@ -6,9 +6,10 @@ NAME is a recipe of `RECIPES` below: a plain start, and each of the others a cha
 options are those of `START`). Trains on all of MNIST if FOLDER holds its official files, else on the 10,000 digits that ship.
 
 The averaged weights go to OUT/NAME.safetensors, in half precision, with a card; what is scored is that file. A line for each score is added
-to benchmarks/results/recipes.csv, and lines that are there are not made anew. Kill it at any moment and start it again: it goes on from
-the last finished epoch. `--minutes` are minutes of training by the clock, whatever else the machine does meanwhile; the number of images
-that were seen is in the card. With OMP_NUM_THREADS=1 it leaves a core for other work.
+to benchmarks/results/recipes.csv, and twenty samples lie beside it as a picture; lines that are there are not made anew. Kill it at any
+moment and start it again: it goes on from the last finished epoch. `--minutes` are minutes of training by the clock, whatever else the
+machine does meanwhile; the number of images that were seen is in the card. With OMP_NUM_THREADS=1 it leaves a core for other work.
+`--ship` copies the weights into the package, with their scores in the card.
 """
 import argparse
 import csv
@@ -24,8 +25,10 @@ from ddpm_edu import GaussianDiffusion, KarrasDiffusion, UNet, digits, load, set
 from ddpm_edu.blocks import PreActBlock, ResBlock
 from ddpm_edu.metrics import fld, fld_interval
 from ddpm_edu.muon import muon
+from ddpm_edu.saving import PRETRAINED
 from ddpm_edu.schedules import cosine_beta_schedule
 from ddpm_edu.train import adam, ema_decay, train
+from ddpm_edu.viz import grid, save_image
 
 START = dict(model="eps", channels=16, multipliers=[1, 2, 4], blocks=1, block="ResBlock", patch_size=1, attention=False, labels=False,
              zero_end=False, sigma_data=.6, mean=-.4, std=1.2, opt="adam", lr=1e-3, adam_lr=2e-3, batch=32, warmup=1, hold=1., ema=0.,
@@ -38,7 +41,7 @@ RECIPES["edm"] = RECIPES["folded"] | dict(model="karras")
 RECIPES["preact"] = RECIPES["edm"] | dict(block="PreActBlock", zero_end=True)
 RECIPES["digits"] = RECIPES["preact"] | dict(opt="muon", lr=.016)                          # the one that ships
 RECIPES["digits_guided"] = RECIPES["digits"] | dict(labels=True)
-COLUMNS = ["name", "options", "parameters", "images", "seconds", "sampler", "calls", "n", "seed", "fld", "low", "high", "command"]
+COLUMNS = ["name", "options", "parameters", "images", "seconds", "sampler", "calls", "scale", "n", "seed", "fld", "low", "high", "command"]
 
 
 def model_of(c:dict)->GaussianDiffusion|KarrasDiffusion:
@@ -101,17 +104,28 @@ def score(name:str, c:dict, path:Path, a:argparse.Namespace)->None:
     model, rows = load(path), list(csv.DictReader(a.table.open())) if a.table.exists() else []
     size, told = sum(p.numel() for p in model.net.parameters()), ",".join(f"{k}={v}" for k, v in c.items() if v != START[k])
     for seed in a.seeds:
-        key = dict(name=name, options=told, images=str(model.card["images"]), sampler=a.sampler, calls=str(a.calls), n=str(a.n),
-                   seed=str(seed))
+        key = dict(name=name, options=told, images=str(model.card["images"]), sampler=a.sampler, calls=str(a.calls),
+                   scale=f"{a.scale:g}", n=str(a.n), seed=str(seed))
         if any(key.items() <= r.items() for r in rows): continue
         y = torch.arange(a.n) % 10 if c["labels"] else None
-        x = model.sample(a.n, labels=y, seed=seed, sampler=a.sampler, n_steps=a.calls, batch_size=500)
+        x = model.sample(a.n, labels=y, guidance_scale=a.scale, seed=seed, sampler=a.sampler, n_steps=a.calls, batch_size=500)
+        save_image(grid(x[:20], 10), a.table.with_name(f"recipe-{name}.png"))
         s = fld_interval(x, resamples=100)
         rows.append(key | dict(parameters=str(size), seconds=str(model.card["seconds"]), fld=f"{fld(x):.2f}", low=f"{s.low:.2f}",
                                high=f"{s.high:.2f}", command=model.card["command"]))
         print(rows[-1], flush=True)
         with a.table.open("w", newline="") as f:
             w = csv.DictWriter(f, COLUMNS, lineterminator="\n"); w.writeheader(); w.writerows(rows)
+
+
+def ship(name:str, path:Path, a:argparse.Namespace)->Path:
+    "The same weights in the package, with the scores in the card."
+    model, rows = load(path), list(csv.DictReader(a.table.open()))
+    key = dict(name=name, images=str(model.card["images"]), n="10000", sampler=a.sampler, calls=str(a.calls), scale=f"{a.scale:g}")
+    seen = {r["seed"]: float(r["fld"]) for r in rows if key.items() <= r.items()}
+    how = f"{a.sampler}, {a.calls} calls, " + (f"guidance {a.scale:g}, " if model.net.num_classes else "") + "10,000 samples"
+    told = {"FLD-v1": {f"seed {k}": v for k, v in seen.items()}, "sampled": how}
+    return model.save(PRETRAINED / f"{name}.safetensors", torch.float16, **model.card | told)
 
 
 def changed(options:list[str], c:dict)->dict:
@@ -134,9 +148,13 @@ if __name__ == "__main__":
     p.add_argument("--seeds", type=lambda s: [int(k) for k in s.split(",") if k], default=[0])
     p.add_argument("--sampler", default="dpmpp_2m_sde")
     p.add_argument("--calls", type=int, default=20)
+    p.add_argument("--scale", type=float, default=1., help="guidance scale of a model with labels")
+    p.add_argument("--ship", action="store_true", help="copy the weights into the package")
     p.add_argument("--out", type=Path, default=Path("outputs/recipes"))
     p.add_argument("--table", type=Path, default=Path(__file__).with_name("results") / "recipes.csv")
     a = p.parse_args()
     c = changed(a.options, RECIPES[a.name.split("+")[0]])
     c = START | c
-    score(a.name, c, trained(a.name, c, a), a)
+    weights = trained(a.name, c, a)
+    score(a.name, c, weights, a)
+    if a.ship: print(ship(a.name, weights, a))

@@ -1,12 +1,14 @@
 """Every sampler on one model of digits: the distance FLD against the calls of the network.
 
     python benchmarks/samplers_on_digits.py [FOLDER] [--minutes 10] [--n 2000] [--finalists dpmpp_2m,…] [--out outputs/samplers]
+    python benchmarks/samplers_on_digits.py --model digits --table benchmarks/results/samplers_shipped.csv
 
-Trains a small EDM-preconditioned model for some minutes (on all of MNIST if FOLDER holds its official files, else on the 10,000 digits
-that ship), keeps it in OUT/model.safetensors, and scores every sampler of `SAMPLERS` at 5, 10, 15, 20, 50 and 100 calls with `--n` samples
-(the finalists with 10,000). A line is added to the table benchmarks/results/samplers.csv as soon as it is known, and lines that are there
-are not made anew, so that it can be killed at any moment. Levels: Karras, between `--sigma-min` and `--sigma-max`; `--start mean` puts the
-mean digit below the first noise.
+With `--model` it takes weights that ship, or a file. Otherwise it trains a small EDM-preconditioned model for some minutes (on all of
+MNIST if FOLDER holds its official files, else on the 10,000 digits that ship) and keeps it in OUT/model.safetensors. It scores every
+sampler of `SAMPLERS` at 5, 10, 15, 20, 50 and 100 calls with `--n` samples (the finalists with 10,000), and tells precision and recall
+beside 2,000 test digits. A line is added to the table benchmarks/results/samplers.csv as soon as it is known, and lines that are there
+are not made anew, so that it can be killed at any moment. Levels: Karras, between `--sigma-min` and `--sigma-max`; `--start mean` puts
+the mean digit below the first noise.
 """
 import argparse
 import csv
@@ -17,11 +19,13 @@ import torch
 from ddpm_edu import SAMPLERS, KarrasDiffusion, UNet, digits, fit, load, set_seed
 from ddpm_edu.core import SeededNoise
 from ddpm_edu.metrics import fld, fld_interval
+from ddpm_edu.neighbours import manifold_scores
 from ddpm_edu.schedules import karras_sigmas
 
 CALLS = (5, 10, 15, 20, 50, 100)
 TWICE = {"heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde"}       # two calls a step, one in the last
-COLUMNS = ["sampler", "calls", "asked", "start", "sigma_min", "sigma_max", "n", "seed", "fld", "low", "high", "seconds"]
+COLUMNS = ["sampler", "calls", "asked", "start", "sigma_min", "sigma_max", "n", "seed", "fld", "low", "high", "precision",
+           "recall", "seconds"]
 
 
 def trained(path:Path, folder:str|None, minutes:float):
@@ -51,7 +55,8 @@ def images(model, name:str, calls:int, ends:tuple[float, float], centre:torch.Te
 
 
 def main(a)->None:
-    model, table = trained(a.out / "model.safetensors", a.folder, a.minutes), a.table
+    model, table = load(a.model) if a.model else trained(a.out / "model.safetensors", a.folder, a.minutes), a.table
+    real = digits(train=False)[:2000][0]
     rows = list(csv.DictReader(table.open())) if table.exists() else []
     centre = digits()[:][0].mean(0) if a.start == "mean" else 0.
     jobs = [(s, c, a.n) for c in a.calls for s in (a.samplers or SAMPLERS)] + [(s, c, 10_000) for c in a.calls for s in a.finalists]
@@ -62,8 +67,9 @@ def main(a)->None:
         start = time.perf_counter()
         x, nfe = images(model, name, calls, (a.sigma_min, a.sigma_max), centre, n, a.seed)
         s = fld_interval(x, resamples=100)
-        seconds = time.perf_counter() - start
-        rows.append(key | dict(calls=str(nfe), fld=f"{fld(x):.2f}", low=f"{s.low:.2f}", high=f"{s.high:.2f}", seconds=f"{seconds:.0f}"))
+        seconds, m = time.perf_counter() - start, manifold_scores(x[:2000], real)
+        rows.append(key | dict(calls=str(nfe), fld=f"{fld(x):.2f}", low=f"{s.low:.2f}", high=f"{s.high:.2f}",
+                               precision=f"{m.precision:.3f}", recall=f"{m.recall:.3f}", seconds=f"{seconds:.0f}"))
         print(rows[-1], flush=True)
         with table.open("w", newline="") as f:
             w = csv.DictWriter(f, COLUMNS, lineterminator="\n"); w.writeheader(); w.writerows(rows)
@@ -73,6 +79,7 @@ if __name__ == "__main__":
     def names(s:str)->list[str]: return [k for k in s.split(",") if k]
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("folder", nargs="?")
+    p.add_argument("--model", help="weights that ship, or a file, instead of a training; give it a `--table` of its own")
     p.add_argument("--minutes", type=float, default=10.)
     p.add_argument("--n", type=int, default=2000)
     p.add_argument("--start", choices=["zero", "mean"], default="zero", help="centre of the first noise: nothing, or the mean digit")

@@ -22,7 +22,7 @@ def batches(size:int)->Iterator[Tensor]:
     "Points without end."
     seed = 0
     while True:
-        for x in spiral(100 * size, seed=(seed := seed + 1)).x.split(size): yield x
+        yield from spiral(100 * size, seed=(seed := seed + 1)).x.split(size)
 
 
 def sliced(a:Tensor, b:Tensor)->float:
@@ -44,6 +44,7 @@ if __name__ == "__main__":
     new = [spiral(10_000, seed=10**6 + i).x for i in range(3)]
     score, chance = sliced(model.sample(10_000, seed=0, batch_size=10_000, **HOW), new[0]), sliced(new[1], new[2])
     file = model.save(a.out, torch.float16, data="spiral(), fresh points", distance=round(score, 4), chance=round(chance, 4),
-                      seconds=round(h["seconds"]), points=h["images"], command=f"python benchmarks/train_spirals.py --minutes {a.minutes:g}")
+                      seconds=round(h["seconds"]), points=h["images"],
+                      command=f"python benchmarks/train_spirals.py --minutes {a.minutes:g}")
     print(f"{file}: {sum(p.numel() for p in net.parameters()):,} parameters, {h['images']:,} points, {h['seconds']:.0f} s; "
           f"distance {score:.4f}, by chance {chance:.4f}")

@@ -1,0 +1,42 @@
+"The weights that ship: small, whole, with a card that says where they come from, and good for what they are for."
+import pytest
+import torch
+
+from ddpm_edu import load, spiral
+from ddpm_edu.lenet import classify
+from ddpm_edu.saving import PRETRAINED
+
+SHIPPED = ["spirals", "digits", "digits_guided"]
+HOW = dict(sampler="dpmpp_2m_sde", n_steps=10, seed=0)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_file_is_small_and_its_card_tells_how_it_was_made(name):
+    path = PRETRAINED / f"{name}.safetensors"
+    assert path.stat().st_size < 3_000_000
+    card = load(name).card
+    assert card["command"].startswith("python benchmarks/") and card["seconds"] > 0 and card["data"]
+
+
+@pytest.mark.parametrize("name", SHIPPED[1:])
+def test_no_more_parameters_than_the_baseline_has(name):
+    model = load(name)
+    assert sum(p.numel() for p in model.parameters()) <= 376_913
+    assert {p.dtype for p in model.parameters()} == {torch.float32} and len(model.card["FLD-v1"]) == 3
+
+
+def test_digits_are_digits():
+    "A reader who knows digits is sure of most of them, and sees every class."
+    seen, sure = classify(load("digits").sample(200, **HOW))
+    assert (sure > .9).float().mean() > .85 and len(seen.unique()) == 10
+
+
+def test_the_digit_that_was_asked_is_the_one_that_comes():
+    y = torch.arange(200) % 10
+    model = load("digits_guided")
+    assert (classify(model.sample(200, y, guidance_scale=2., **HOW))[0] == y).float().mean() > .97
+
+
+def test_spirals_lie_on_the_spiral():
+    x = load("spirals").sample(500, sampler="dpmpp_2m", n_steps=20, seed=0)
+    assert torch.cdist(x, spiral(5000, seed=1).x).min(1).values.quantile(.95) < .05
