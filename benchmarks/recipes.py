@@ -41,7 +41,10 @@ RECIPES["edm"] = RECIPES["folded"] | dict(model="karras")
 RECIPES["preact"] = RECIPES["edm"] | dict(block="PreActBlock", zero_end=True)
 RECIPES["digits"] = RECIPES["preact"] | dict(opt="muon", lr=.016)                          # the one that ships
 RECIPES["digits_guided"] = RECIPES["digits"] | dict(labels=True)
-COLUMNS = ["name", "options", "parameters", "images", "seconds", "sampler", "calls", "scale", "n", "seed", "fld", "low", "high", "command"]
+# How models of noise levels are sampled: chosen with 1,000 samples of seed 0 (see RECIPES.md). `--plain` is what one would take untuned.
+SAMPLING = dict(sampler="dpmpp_2m_sde", eta=1.5, n_steps=20, levels=dict(sigma_min=.1, sigma_max=30., rho=4.))
+PLAIN = dict(sampler="dpmpp_2m_sde", n_steps=20, levels=dict(sigma_min=.02, sigma_max=10.))
+COLUMNS = ["name", "options", "parameters", "images", "seconds", "sampling", "calls", "scale", "n", "seed", "fld", "low", "high", "command"]
 
 
 def model_of(c:dict)->GaussianDiffusion|KarrasDiffusion:
@@ -52,7 +55,8 @@ def model_of(c:dict)->GaussianDiffusion|KarrasDiffusion:
     if c["zero_end"]: torch.nn.init.zeros_(net.chain["final"].weight); torch.nn.init.zeros_(net.chain["final"].bias)
     hidden = .1 * c["labels"]
     if c["model"] != "karras": return GaussianDiffusion(net, cosine_beta_schedule(100), (1, 28, 28), objective=c["model"], p_uncond=hidden)
-    return KarrasDiffusion(net, (1, 28, 28), c["sigma_data"], .02, 10., density_options=dict(mean=c["mean"], std=c["std"]), p_uncond=hidden)
+    return KarrasDiffusion(net, (1, 28, 28), c["sigma_data"], .02, 10., density_options=dict(mean=c["mean"], std=c["std"]), p_uncond=hidden,
+                           sampling=SAMPLING)
 
 
 def keep(path:Path, what:dict)->None:
@@ -99,17 +103,25 @@ def command(name:str, a:argparse.Namespace)->str:
     return shlex.join(["python", "benchmarks/recipes.py", name, *a.options, *(["--folder", "FOLDER"] if a.folder else [])]) + " " + budget
 
 
+def ready(path:Path, a:argparse.Namespace)->tuple[GaussianDiffusion|KarrasDiffusion, str]:
+    "The model of a file, with its way of sampling, and that in words."
+    model = load(path)
+    if isinstance(model, GaussianDiffusion): return model, "dpmpp_2m_sde"
+    model.sampling = model.config["sampling"] = PLAIN if a.plain else SAMPLING
+    return model, json.dumps(model.sampling)
+
+
 def score(name:str, c:dict, path:Path, a:argparse.Namespace)->None:
     "A line for each seed, unless it is there."
-    model, rows = load(path), list(csv.DictReader(a.table.open())) if a.table.exists() else []
+    (model, how), rows = ready(path, a), list(csv.DictReader(a.table.open())) if a.table.exists() else []
     size, told = sum(p.numel() for p in model.net.parameters()), ",".join(f"{k}={v}" for k, v in c.items() if v != START[k])
     for seed in a.seeds:
-        key = dict(name=name, options=told, images=str(model.card["images"]), sampler=a.sampler, calls=str(a.calls),
-                   scale=f"{a.scale:g}", n=str(a.n), seed=str(seed))
+        key = dict(name=name, options=told, images=str(model.card["images"]), sampling=how, calls=str(a.calls), scale=f"{a.scale:g}",
+                   n=str(a.n), seed=str(seed))
         if any(key.items() <= r.items() for r in rows): continue
         y = torch.arange(a.n) % 10 if c["labels"] else None
-        x = model.sample(a.n, labels=y, guidance_scale=a.scale, seed=seed, sampler=a.sampler, n_steps=a.calls, batch_size=500)
-        save_image(grid(x[:20], 10), a.table.with_name(f"recipe-{name}.png"))
+        x = model.sample(a.n, labels=y, guidance_scale=a.scale, seed=seed, sampler="dpmpp_2m_sde", n_steps=a.calls, batch_size=500)
+        save_image(grid(x[:20], 10), a.table.with_name(f"recipe-{name}{'-plain' * a.plain}.png"))
         s = fld_interval(x, resamples=100)
         rows.append(key | dict(parameters=str(size), seconds=str(model.card["seconds"]), fld=f"{fld(x):.2f}", low=f"{s.low:.2f}",
                                high=f"{s.high:.2f}", command=model.card["command"]))
@@ -119,12 +131,11 @@ def score(name:str, c:dict, path:Path, a:argparse.Namespace)->None:
 
 
 def ship(name:str, path:Path, a:argparse.Namespace)->Path:
-    "The same weights in the package, with the scores in the card."
-    model, rows = load(path), list(csv.DictReader(a.table.open()))
-    key = dict(name=name, images=str(model.card["images"]), n="10000", sampler=a.sampler, calls=str(a.calls), scale=f"{a.scale:g}")
-    seen = {r["seed"]: float(r["fld"]) for r in rows if key.items() <= r.items()}
-    how = f"{a.sampler}, {a.calls} calls, " + (f"guidance {a.scale:g}, " if model.net.num_classes else "") + "10,000 samples"
-    told = {"FLD-v1": {f"seed {k}": v for k, v in seen.items()}, "sampled": how}
+    "The same weights in the package, with their way of sampling, and with the scores in the card."
+    (model, how), rows = ready(path, a), list(csv.DictReader(a.table.open()))
+    key = dict(name=name, images=str(model.card["images"]), n="10000", sampling=how, calls=str(a.calls), scale=f"{a.scale:g}")
+    seen = {f"seed {r['seed']}": float(r["fld"]) for r in rows if key.items() <= r.items()}
+    told = {"FLD-v1": seen, "sampled": f"{a.calls} calls" + f", guidance {a.scale:g}" * bool(model.net.num_classes) + ", 10,000 samples"}
     return model.save(PRETRAINED / f"{name}.safetensors", torch.float16, **model.card | told)
 
 
@@ -146,7 +157,7 @@ if __name__ == "__main__":
     p.add_argument("--images", type=int, default=120_000)
     p.add_argument("--n", type=int, default=10_000)
     p.add_argument("--seeds", type=lambda s: [int(k) for k in s.split(",") if k], default=[0])
-    p.add_argument("--sampler", default="dpmpp_2m_sde")
+    p.add_argument("--plain", action="store_true", help="sample models of noise levels in the untuned way")
     p.add_argument("--calls", type=int, default=20)
     p.add_argument("--scale", type=float, default=1., help="guidance scale of a model with labels")
     p.add_argument("--ship", action="store_true", help="copy the weights into the package")

@@ -124,10 +124,11 @@ class KarrasDiffusion(DenoisingModel):
         learned_variance:bool=False, # the network answers with one channel more: the logarithm of its own squared error
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
         threshold:str|None="static", # what samplers do with an x̂₀ outside [-1, 1]: "static", "dynamic" or `None`
+        sampling:dict[str, Any]|None=None, # what is best where nothing is asked: "sampler", its options, "n_steps", "levels" (a dict)
     ):
-        options = dict(density_options or {})
+        options, self.sampling = dict(density_options or {}), {"sampler": "ddpm"} | (sampling or {})
         super().__init__(net, data_shape, p_uncond, threshold, sigma_data=sigma_data, sigma_min=sigma_min, sigma_max=sigma_max,
-                         density=density, density_options=options, loss=loss, learned_variance=learned_variance)
+                         density=density, density_options=options, loss=loss, learned_variance=learned_variance, sampling=sampling)
         if not 0 < sigma_data < math.inf:
             raise ValueError(f"sigma_data is {sigma_data}: it is the standard deviation of the data, above 0; take `data.std()`")
         self.sigma_data, self.sigma_min, self.sigma_max = sigma_data, sigma_min, sigma_max
@@ -213,8 +214,10 @@ SPACINGS = SIGMA_GRIDS | {"vp": _vp_between} # name → grid, called with (n, si
 @patch
 def levels(self:KarrasDiffusion,
     n_steps:int|None=None, # how many steps, network calls for most samplers; 20 if left out
-    spacing:str="karras", # how they lie between the model's ends: a name from `SPACINGS`
+    spacing:str="karras", # how they lie between the ends: a name from `SPACINGS`
+    sigma_min:float|None=None, sigma_max:float|None=None, # the ends; those of the model if left out
     **options:Any, # of the grid, such as `rho`
 )->Tensor: # float64 `[n_steps+1]` noise levels, descending, the last is 0
     "The list of noise levels for a sampler. Raises `ValueError` for unknown names."
-    return _named(SPACINGS, spacing, "spacing")(20 if n_steps is None else n_steps, self.sigma_min, self.sigma_max, **options)
+    n, low, high = (own if v is None else v for v, own in ((n_steps, 20), (sigma_min, self.sigma_min), (sigma_max, self.sigma_max)))
+    return _named(SPACINGS, spacing, "spacing")(n, low, high, **options)

@@ -26,7 +26,8 @@ from .sde_solvers import get_sampler
 # %% ../nbs/29_sampling.ipynb #262ba443
 class DenoisingModel(nn.Module):
     "A network that can be asked for samples. A model defines `denoise` and `levels`. Raises `ValueError` for parts that do not fit."
-    sampler, constants = "ddpm", {} # the sampler if none is named; further tensors of which the model is made, to be saved with it
+    sampling = {"sampler": "ddpm"} # what is best for this model where nothing is asked: see `_best`
+    constants = {} # further tensors of which the model is made, to be saved with it
     def __init__(self,
         net:nn.Module, # the only part that is trained
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
@@ -44,6 +45,10 @@ class DenoisingModel(nn.Module):
     @property
     def device(self)->torch.device: # where its tensors are; the CPU if it has none
         return next((t.device for t in itertools.chain(self.parameters(), self.buffers())), torch.device("cpu"))
+
+    @property
+    def sampler(self)->str: # the sampler if none is named
+        return self.sampling["sampler"]
 
     def begin(self, sampler:Callable, D:Callable, z:Tensor, sigmas:Tensor, **options:Any)->Iterator[Step]:
         "A sampler at its start: `z` is standard normal."
@@ -140,17 +145,27 @@ def sample_iter(self:DenoisingModel,
     **options:Any, # of the sampler, such as `eta`
 )->Iterator[Step]: # the sampler's steps
     "Sample step by step: loop over it, and watch."
-    fn, device = get_sampler(sampler or self.sampler), self.device
-    own = SeededNoise(int(torch.randint(2**31, ())) if seed is None else seed, n, start)
+    fn, levels, options = _best(self.sampling, sampler, n_steps, spacing, options)
+    device = self.device; own = SeededNoise(int(torch.randint(2**31, ())) if seed is None else seed, n, start)
     x = torch.empty(n, *self.data_shape, device=device); z = own(x) if noise is None else noise.to(x)
     if z.shape != x.shape: raise ValueError(f"`noise` has shape {list(z.shape)}, the samples {list(x.shape)}")
-    if sigmas is None: sigmas = self.levels(n_steps, **({} if spacing is None else {"spacing": spacing}))
+    if sigmas is None: sigmas = self.levels(**levels)
     y, D = as_labels(self.net, labels, n, device), self.denoiser(guidance_scale, threshold, guidance_rescale, guidance_interval)
     if y is not None and guidance_scale != 1 and not self.p_uncond:
         warnings.warn("guidance needs a model that was trained with labels hidden now and then: this one has `p_uncond=0`", stacklevel=2)
     return in_eval(self, self.begin(fn, D if y is None else partial(D, y=y), z, sigmas, **_options(fn, options, own)))
 
 # %% ../nbs/29_sampling.ipynb #f442584c
+def _best(
+    sampling:dict[str, Any], # "sampler", "n_steps", "levels" (a dict for the method of that name), and options of the sampler
+    sampler:str|Callable|None, n_steps:int|None, spacing:str|None, options:dict[str, Any], # what was asked
+)->tuple[Callable, dict[str, Any], dict[str, Any]]: # the sampler, arguments for `levels`, options
+    "What was asked, filled up with what the model says of itself."
+    own = {"sampler": "ddpm", "n_steps": None, "levels": {}} | sampling
+    name, steps, levels = (own.pop(k) for k in ("sampler", "n_steps", "levels"))
+    if spacing is not None: levels = {k: v for k, v in levels.items() if k.startswith("sigma")} | {"spacing": spacing}
+    return get_sampler(sampler or name), {"n_steps": steps if n_steps is None else n_steps} | levels, (own if sampler in (None, name) else {}) | options
+
 def _options(fn:Callable, options:dict[str, Any], noise_sampler:Callable)->dict[str, Any]:
     "The options for a sampler, with a source of noise if it wants one. Raises `TypeError` for one that it does not know."
     known = inspect.signature(fn).parameters
