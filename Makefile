@@ -1,6 +1,6 @@
 # `make demo` and `make test` need nothing but Python 3.11 or newer, make, and a network the first time.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lab export clean-nbs readme lint hooks unhooks
+.PHONY: help venv demo test test-browser lab export clean-nbs readme lint hooks unhooks
 MAKEFLAGS += --no-print-directory
 
 # The environment is up to date when the file below exists. Its name holds a checksum of the four set-up files and of this
@@ -12,7 +12,7 @@ PYTHONS = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 pyt
 WORKERS ?= 2
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-10s %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
 
 venv: $(STAMP) ## make or update .venv (the others do it when they need it; PYTHON=... picks the interpreter)
 	@echo ".venv is ready."
@@ -38,6 +38,10 @@ test: $(STAMP) ## notebooks and library in sync? then the linter, every notebook
 	@echo "Running every notebook (workers: $(WORKERS)); seconds each:"
 	@OMP_NUM_THREADS=1 $(VENV)/nbdev_test --n-workers $(WORKERS) --timing
 	@$(VENV)/python -m pytest
+
+test-browser: $(STAMP) ## tutorial 04 in JupyterLab and Chromium, its sliders moved by keyboard (installs both helpers if absent)
+	@$(VENV)/python tests/browser/ready.py
+	@$(VENV)/python -m pytest tests/browser/slider.py
 
 lab: $(STAMP) ## JupyterLab, opened on nbs/
 	$(VENV)/python -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs

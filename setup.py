@@ -17,7 +17,7 @@ setup(
     license_expression=package["license"], license_files=["LICENSE", "NOTICE"], keywords=package["keywords"].split(", "),
     long_description=(here/"README.md").read_text(encoding="utf-8"), long_description_content_type="text/markdown",
     classifiers=lines("classifiers"), install_requires=lines("requirements"),
-    extras_require={name: lines(f"{name}_requirements") for name in ("solvers", "clip", "dev")},
+    extras_require={name: lines(f"{name}_requirements") for name in ("solvers", "clip", "hub", "dev")},
     entry_points={"console_scripts": lines("console_scripts"), "nbdev": ["ddpm_edu = ddpm_edu._modidx:d"]},
     packages=find_packages(include=["ddpm_edu", "ddpm_edu.*"]), package_data={"ddpm_edu": ["assets/*", "pretrained/**/*"]}, zip_safe=False,
 )

@@ -69,8 +69,9 @@ def _step(
     y:Tensor|None, # `[B]` its labels
     **cond:Tensor, # `[B, ...]` further conditions
 )->tuple[float, float]: # mean loss, norm of the gradient
-    "One optimiser step, left out where the gradient is not finite."
-    loss = model.loss(x, y, **cond).mean()
+    "One optimiser step, left out where the gradient is not finite; labels and conditions follow `x` to its device."
+    there = {k: v.to(x.device, non_blocking=True) for k, v in cond.items()}
+    loss = model.loss(x, y if y is None else y.to(x.device, non_blocking=True), **there).mean()
     loss.backward()
     norms = torch._foreach_norm([p.grad for p in params if p.grad is not None])
     loss, *norms = torch.stack([loss.detach(), *norms]).tolist()       # one wait for the device, not two
@@ -108,7 +109,6 @@ def train(
         for step, (epoch, x, y, cond) in enumerate(epochs(data, batch_size, seed), 1):
             if step == 1: check_range(x, "data"); model.train()
             x = x.to(p0.device, p0.dtype, non_blocking=True, memory_format=layout if x.ndim == 4 else torch.preserve_format)
-            y, cond = y if y is None else y.to(p0.device, non_blocking=True), {k: v.to(p0.device) for k, v in cond.items()}
             loss, norm = _step(model, params, opt, x, y, **cond)
             if not math.isfinite(norm):
                 skipped += 1; warnings.warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped", stacklevel=2)

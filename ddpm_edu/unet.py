@@ -105,8 +105,7 @@ class UNet(nn.Module):
         num_classes:int=0, # classes of the labels, 0 for a network without
         num_blocks_per_level:int=1, # residual blocks on each side of each level
         block_groups:int=8, # groups of the normalisations
-        num_attention_heads:int=4, # heads of the attention in the middle
-        middle_attention:bool=True, # attention and a second block in the middle
+        num_attention_heads:int=4, middle_attention:bool=True, # heads of the attention in the middle; `False`: none, and one block less
         combine_embeddings:str="cat", # how time and class are combined: "cat", "sum" or "product"
         patch_size:int=1, # squares of this many pixels a side are folded into channels
         out_channels:int|None=None, # channels of the result; as many as in_channels if None

@@ -2,16 +2,20 @@
 import gzip
 import hashlib
 import logging
+import os
 import re
+import subprocess
+import sys
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import torch
 from conftest import loopback_works
 from ddpm_edu import data
-from ddpm_edu.data import digits
+from ddpm_edu.data import digits, fashion
 
 
 def idx(x):
@@ -223,3 +227,105 @@ def test_sums_are_the_official_ones():
 def test_embedded_digits_are_the_first_of_the_official_ones():
     assert md5(digits().x.numpy().tobytes()) == "3b1134527863a2810c134121a397e522"
     assert md5(digits(train=False).x.numpy().tobytes()) == "2a02fb5b5825ef9f473de0f9304a16a1"
+
+
+# Fashion-MNIST: files of the same names with other bytes in them
+
+@pytest.fixture
+def clothes(official, monkeypatch):
+    "Small files that are official Fashion-MNIST for the time of a test; not installed, no mirrors."
+    raw = {name: blob[:16] + blob[16:][::-1] if "images" in name else blob for name, blob in official.items()}
+    monkeypatch.setattr(data, "FASHION_FILES", {name: md5(blob) for name, blob in raw.items()})
+    monkeypatch.setattr(data, "FASHION_MIRRORS", ()); monkeypatch.setattr(data, "PACKAGED", Path("not installed"))
+    return raw
+
+
+def test_the_two_sets_keep_apart(official, clothes, serve, cache, monkeypatch):
+    monkeypatch.setattr(data, "MIRRORS", (serve(packed(official))[0],))
+    monkeypatch.setattr(data, "FASHION_MIRRORS", (serve(packed(clothes))[0],))
+    for _ in range(2):                                           # downloaded, and out of the cache
+        assert right(fashion(), clothes) and right(digits(full=True), official)
+        monkeypatch.setattr(data, "MIRRORS", ()); monkeypatch.setattr(data, "FASHION_MIRRORS", ())
+    assert held(cache / "fashion-mnist") == TRAIN and len(held(cache)) == 4
+
+
+def test_fashion_in_folders(official, clothes, tmp_path, cache, monkeypatch):
+    def folder(name, raw):
+        (tmp_path / name).mkdir(parents=True)
+        for n, blob in packed(raw).items(): (tmp_path / name / n).write_bytes(blob)
+        return tmp_path / name
+    monkeypatch.setattr(data, "PACKAGED", folder("packaged", clothes)); assert right(fashion(), clothes)
+    mine = folder("mine/fashion-mnist", clothes); monkeypatch.setattr(data, "PACKAGED", folder("wrong", official))
+    monkeypatch.setenv("DDPM_EDU_DATA", str(mine.parent)); assert right(fashion(), clothes)                 # comes before Debian's
+    assert right(fashion(path=mine), clothes) and not cache.exists()
+    monkeypatch.delenv("DDPM_EDU_DATA")
+    with pytest.raises(ValueError, match="not a good copy of Fashion-MNIST's train-images"): fashion()
+    with pytest.raises(ValueError, match="not a good copy of MNIST's train-images"): digits(path=mine)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bad_mirror_of_fashion(clothes, serve, cache, monkeypatch, kind):
+    first, second = serve(packed(clothes) | {TRAIN[0]: garbage(clothes)[kind]}), serve(packed(clothes))
+    monkeypatch.setattr(data, "FASHION_MIRRORS", (first[0], second[0]))
+    assert right(fashion(), clothes) and second[1] == TRAIN[:1] and held(cache / "fashion-mnist") == TRAIN
+
+
+def test_fashion_offline_with_nothing(clothes, cache):
+    with pytest.raises(OSError, match="no mirror has a good train-images-idx3-ubyte.gz .*DDPM_EDU_DATA") as e: fashion()
+    assert "\n" not in str(e.value) and held(cache) == []
+
+
+@pytest.mark.skipif(not data.PACKAGED.is_dir(), reason="the package dataset-fashion-mnist is not installed")
+def test_the_real_fashion_mnist():
+    train, test = fashion(), fashion(train=False)
+    assert (len(train), len(test), train.shape) == (60_000, 10_000, (1, 28, 28))
+    assert train.y.bincount().tolist() == [6000] * 10 and test.y.bincount().tolist() == [1000] * 10
+    assert [train.classes[i] for i in train.y[:3].tolist()] == ["Ankle boot", "T-shirt/top", "T-shirt/top"]
+
+
+# two at once, and no room
+
+def test_two_processes_that_download_at_once(official, serve, tmp_path):
+    url, asked = serve(packed(official))
+    code = f"""
+from pathlib import Path
+from ddpm_edu import data
+data.MIRRORS, data.FILES, data.IN_TEST, data._cache = ({url!r},), {data.FILES!r}, True, lambda: Path({str(tmp_path / "both")!r})
+for _ in range(6):
+    d = data.digits(full=True)
+    for f in data._cache().glob("*.gz"): f.unlink(missing_ok=True)
+data.digits(full=True)
+"""
+    runs = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    errors = [r.communicate()[1] for r in runs]
+    assert [r.returncode for r in runs] == [0, 0], errors
+    assert set(held(tmp_path / "both")) <= set(TRAIN) and len(asked) >= 14
+    assert all(gzip.decompress((tmp_path / "both" / n).read_bytes()) == official[n[:-3]] for n in held(tmp_path / "both"))
+
+
+def test_a_full_disk_is_told_at_once(official, cache, monkeypatch):
+    asked = []
+    monkeypatch.setattr(data, "MIRRORS", ("first/", "second/"))
+
+    def full(url, folder):
+        asked.append(url); os.makedirs(folder); (Path(folder) / "half").write_bytes(b"half a file")
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(data, "_download", full)
+    with pytest.raises(OSError, match=r"cannot write in the cache .*\(No space left on device\): make room") as e: digits(full=True)
+    assert "\n" not in str(e.value) and len(asked) == 1 and held(cache) == []     # no other mirror will help
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+def test_a_disk_that_really_takes_no_more(official, serve, tmp_path):
+    url, _ = serve({n: gzip.compress(os.urandom(200_000)) for n in packed(official)})
+    code = f"""
+import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+from pathlib import Path
+from ddpm_edu import data
+data.MIRRORS, data.IN_TEST, data._cache = ({url!r},) * 2, True, lambda: Path({str(tmp_path / "c")!r})
+try: data.digits(full=True)
+except OSError as e: print(e)
+"""
+    run = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True)
+    assert re.match(r"cannot write in the cache .* \(File too large\): make room", run.stdout), (run.stdout, run.stderr)
+    assert held(tmp_path / "c") == []

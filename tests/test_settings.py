@@ -53,7 +53,7 @@ def test_every_further_requirement_has_a_reason():
 
 def test_the_library_names_what_it_imports_and_no_more(package):
     used, named = needs((ROOT/"ddpm_edu").rglob("*.py")), names(package["requirements"])
-    extras = names(package["solvers_requirements"]) | names(package["clip_requirements"])
+    extras = names(package["solvers_requirements"]) | names(package["clip_requirements"]) | names(package["hub_requirements"])
     assert {k: v for k, v in used.items() if k not in named | extras} == {}
     assert named - set(used) - set(CARD) == set()
 
@@ -62,7 +62,7 @@ def test_the_extra_is_only_imported_where_it_is_used(package):
     tops = [node for file in (ROOT/"ddpm_edu").rglob("*.py") for node in ast.parse(file.read_text(encoding="utf-8")).body]
     imports = [node for node in tops if isinstance(node, (ast.Import, ast.ImportFrom))]
     at_once = {(getattr(node, "module", None) or node.names[0].name).split(".")[0] for node in imports}
-    assert "torch" in at_once and at_once & {*names(package["solvers_requirements"]), "open_clip"} == set()
+    assert "torch" in at_once and at_once & {*names(package["solvers_requirements"]), *names(package["hub_requirements"]), "open_clip"} == set()
     assert names(package["solvers_requirements"]) - names(package["dev_requirements"]) == set()
 
 

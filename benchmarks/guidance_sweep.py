@@ -1,0 +1,90 @@
+"""How hard should one ask? FLD, and the share of digits that are read as asked, against the guidance scale.
+
+    python benchmarks/guidance_sweep.py [FOLDER] [--model digits_guided] [--scales 0,1,1.5,2,3,5,10] [--interval LOW,HIGH] [--n 10000]
+        [--sampler dpmpp_2m_sde] [--calls 20] [--seed 0] [--table benchmarks/results/guidance.csv]
+
+MODEL is the name of weights that ship, or a file; its labels are those of MNIST. A line is one scale: N samples, as many of each digit, in
+the same order and from the same noise for every scale, at CALLS calls (guidance doubles the batch, not the calls), with FLD-v1, its
+interval of 95 %, and what the LeNet that ships makes of them. With --interval guidance works between these two noise levels only.
+
+First of all, a line for real digits: the FLD of 10,000 training digits, which is the floor, and how many of the test digits are read
+correctly: 2,000 of them, or all 10,000 if FOLDER holds the official files of MNIST.
+
+A line is added to the table as soon as it is known, and lines that are there are not made anew: kill it at any moment. The column
+`weights` is the beginning of the file's SHA-256, so that better weights of the same name get lines of their own.
+"""
+import argparse
+import csv
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from ddpm_edu import digits, fld, load
+from ddpm_edu.lenet import classify
+from ddpm_edu.metrics import fld_interval
+from ddpm_edu.saving import PRETRAINED
+
+SCALES = (0., 1., 1.5, 2., 3., 5., 10.)
+TWICE = {"heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde"}       # two calls a step, one in the last
+COLUMNS = ["model", "weights", "sampler", "calls", "guidance_scale", "interval", "n", "seed", "fld", "low", "high", "accuracy", "seconds",
+           "command"]
+
+
+def of_file(name:str)->str:
+    "The beginning of the checksum of a file of weights."
+    path = Path(name) if Path(name).is_file() else PRETRAINED/f"{name}.safetensors"
+    return sha256(path.read_bytes()).hexdigest()[:8]
+
+
+def keep(rows:list[dict], table:Path)->None:
+    "Write the table."
+    print({k: v for k, v in rows[-1].items() if v and k != "command"}, flush=True)
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with table.open("w", newline="") as f:
+        w = csv.DictWriter(f, COLUMNS, lineterminator="\n"); w.writeheader(); w.writerows(rows)
+
+
+def measured(x:torch.Tensor, seen:torch.Tensor, asked:torch.Tensor, start:float)->dict[str, str]:
+    "The figures of a line."
+    s = fld_interval(x)
+    return dict(fld=f"{fld(x):.2f}", low=f"{s.low:.2f}", high=f"{s.high:.2f}", accuracy=f"{(seen == asked).double().mean():.4f}",
+                seconds=f"{time.perf_counter() - start:.0f}")
+
+
+def main(a)->None:
+    rows = list(csv.DictReader(a.table.open())) if a.table.exists() else []
+    command = "python benchmarks/guidance_sweep.py"
+    real = dict(model="real digits", n="10000" if a.folder else "2000")
+    if not any(real.items() <= r.items() for r in rows):
+        start, test = time.perf_counter(), digits(train=False, full=bool(a.folder), path=a.folder)
+        rows.append(real | measured(digits().x, classify(test.x)[0], test.y, start) | dict(command=command + " FOLDER" * bool(a.folder)))
+        keep(rows, a.table)
+    model, weights, y = load(a.model), of_file(a.model), torch.arange(a.n) % 10
+    steps, name = (a.calls + 1) // 2 if a.sampler in TWICE else a.calls, Path(a.model).stem
+    between = a.interval and tuple(float(v) for v in a.interval.split(","))
+    for scale in a.scales:
+        key = dict(model=name, weights=weights, sampler=a.sampler, calls=str(2 * steps - 1 if a.sampler in TWICE else steps),
+                   guidance_scale=f"{scale:g}", interval=a.interval, n=str(a.n), seed=str(a.seed))
+        if any(key.items() <= r.items() for r in rows): continue
+        start = time.perf_counter()
+        x = model.sample(a.n, y, scale, 500, seed=a.seed, sampler=a.sampler, n_steps=steps,
+                         **(dict(guidance_interval=between) if between else {}))
+        words = f" --model {name} --scales {scale:g} --n {a.n} --sampler {a.sampler} --calls {a.calls} --seed {a.seed}"
+        words += f" --interval {a.interval}" if a.interval else ""
+        rows.append(key | measured(x, classify(x)[0], y, start) | dict(command=command + words))
+        keep(rows, a.table)
+
+
+if __name__ == "__main__":
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("folder", nargs="?")
+    p.add_argument("--model", default="digits_guided", help="a name of weights that ship, or a file")
+    p.add_argument("--scales", type=lambda s: [float(c) for c in s.split(",")], default=SCALES)
+    p.add_argument("--interval", default="", help="two noise levels, LOW,HIGH")
+    p.add_argument("--n", type=int, default=10_000)
+    p.add_argument("--sampler", default="dpmpp_2m_sde")
+    p.add_argument("--calls", type=int, default=20)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--table", type=Path, default=Path(__file__).with_name("results") / "guidance.csv")
+    main(p.parse_args())
