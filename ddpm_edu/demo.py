@@ -111,7 +111,8 @@ def _train(model:KarrasDiffusion, path:Path, minutes:float, device:str|None)->di
           f"({torch.get_num_threads()} threads). Ctrl-C stops early and still draws.", flush=True)
     history = fit(model, data, minutes=minutes, batch_size=64, opt=muon(model, .016), max_decay=.998, device=device)
     model.save(path, data="the first 10,000 digits of MNIST", seconds=round(history["seconds"]), images=history["images"])
-    print(f"Trained {history['steps']:,} steps in {history['seconds']:.0f} s, {history['images_per_second']:.0f} images/s. Drawing …", flush=True)
+    speed = f"{history['seconds']:.0f} s, {history['images_per_second']:.0f} images/s"
+    print(f"Trained {history['steps']:,} steps in {speed}. Drawing …", flush=True)
     return history
 
 def _report(
@@ -121,7 +122,8 @@ def _report(
     seconds:float, # that all of it took
 )->str: # what to print
     "Where everything is, how good it is, and what to do next."
-    what = ("100 digits of the model that ships", "your model", "100 digits of it, one column a class", "noise to digit, in ten moments", "the same as a film")
+    what = ("100 digits of the model that ships", "your model", "100 digits of it, one column a class", "noise to digit, in ten moments",
+            "the same as a film")
     width, told = max(len(str(f)) for f in files), ", ".join(f"{k} {v:.1f}" for k, v in scores.items())
     lines = [f"FLD of {n:,} samples (FLD-v1 asks for 10,000; with fewer all are larger): {told}."] if scores else []
     return "\n".join([*lines, f"Done in {seconds:.0f} s:", *(f"  {f!s:<{width}}  {w}" for f, w in zip(files, what)), "Next:",

@@ -71,7 +71,8 @@ class Together(torch.optim.Optimizer):
     def step(self, closure:Any=None)->None: [o.step() for o in self.optimizers]
     def zero_grad(self, set_to_none:bool=True)->None: [o.zero_grad(set_to_none) for o in self.optimizers]
     def state_dict(self)->dict[str, Any]: return {"optimizers": [o.state_dict() for o in self.optimizers]}
-    def load_state_dict(self, state_dict:dict[str, Any])->None: [o.load_state_dict(s) for o, s in zip(self.optimizers, state_dict["optimizers"])]
+    def load_state_dict(self, state_dict:dict[str, Any])->None:
+        for o, s in zip(self.optimizers, state_dict["optimizers"]): o.load_state_dict(s)
 
 # %% ../nbs/45_muon.ipynb #ae3a98ad
 def muon(

@@ -164,7 +164,8 @@ def _best(
     own = {"sampler": "ddpm", "n_steps": None, "levels": {}} | sampling
     name, steps, levels = (own.pop(k) for k in ("sampler", "n_steps", "levels"))
     if spacing is not None: levels = {k: v for k, v in levels.items() if k.startswith("sigma")} | {"spacing": spacing}
-    return get_sampler(sampler or name), {"n_steps": steps if n_steps is None else n_steps} | levels, (own if sampler in (None, name) else {}) | options
+    options = (own if sampler in (None, name) else {}) | options
+    return get_sampler(sampler or name), {"n_steps": steps if n_steps is None else n_steps} | levels, options
 
 def _options(fn:Callable, options:dict[str, Any], noise_sampler:Callable)->dict[str, Any]:
     "The options for a sampler, with a source of noise if it wants one. Raises `TypeError` for one that it does not know."
