@@ -42,7 +42,8 @@ RECIPES["preact"] = RECIPES["edm"] | dict(block="PreActBlock", zero_end=True)
 RECIPES["digits"] = RECIPES["preact"] | dict(opt="muon", lr=.016)                          # the one that ships
 RECIPES["digits_guided"] = RECIPES["digits"] | dict(labels=True)
 # How models of noise levels are sampled: chosen with 1,000 samples of seed 0 (see RECIPES.md). `--plain` is what one would take untuned.
-SAMPLING = dict(sampler="dpmpp_2m_sde", eta=1.5, n_steps=20, levels=dict(sigma_min=.1, sigma_max=30., rho=4.))
+SAMPLING = dict(sampler="dpmpp_2m_sde", eta=2., n_steps=20, levels=dict(sigma_min=.05, sigma_max=30., rho=3.))
+GUIDED = SAMPLING | dict(eta=1.5, levels=dict(sigma_min=.1, sigma_max=30., rho=4.))            # for those with labels
 PLAIN = dict(sampler="dpmpp_2m_sde", n_steps=20, levels=dict(sigma_min=.02, sigma_max=10.))
 COLUMNS = ["name", "options", "parameters", "images", "seconds", "sampling", "calls", "scale", "n", "seed", "fld", "low", "high", "command"]
 
@@ -56,7 +57,7 @@ def model_of(c:dict)->GaussianDiffusion|KarrasDiffusion:
     hidden = .1 * c["labels"]
     if c["model"] != "karras": return GaussianDiffusion(net, cosine_beta_schedule(100), (1, 28, 28), objective=c["model"], p_uncond=hidden)
     return KarrasDiffusion(net, (1, 28, 28), c["sigma_data"], .02, 10., density_options=dict(mean=c["mean"], std=c["std"]), p_uncond=hidden,
-                           sampling=SAMPLING)
+                           sampling=GUIDED if c["labels"] else SAMPLING)
 
 
 def keep(path:Path, what:dict)->None:
@@ -69,7 +70,9 @@ def trained(name:str, c:dict, a:argparse.Namespace)->Path:
     final, state = a.out / f"{name}.safetensors", a.out / f"{name}.pt"
     if final.exists(): return final
     a.out.mkdir(parents=True, exist_ok=True)
-    model = model_of(c); mean = deepcopy(model).eval().requires_grad_(False)
+    model = model_of(c)
+    if a.go_on: model.net.load_state_dict(load(a.go_on).net.state_dict())
+    mean = deepcopy(model).eval().requires_grad_(False)
     opt = muon(model, c["lr"], c["adam_lr"]) if c["opt"] == "muon" else adam(model, c["lr"])
     base, at = [g["lr"] for g in opt.param_groups], dict(epoch=0, steps=0, images=0, seconds=0.)
     if state.exists():
@@ -100,14 +103,16 @@ def trained(name:str, c:dict, a:argparse.Namespace)->Path:
 def command(name:str, a:argparse.Namespace)->str:
     "What to type to make it again; FOLDER stands for wherever the data are."
     budget = f"--minutes {a.minutes:g}" if a.minutes else f"--images {a.images}"
-    return shlex.join(["python", "benchmarks/recipes.py", name, *a.options, *(["--folder", "FOLDER"] if a.folder else [])]) + " " + budget
+    words = ["python", "benchmarks/recipes.py", name, *a.options, *(["--folder", "FOLDER"] if a.folder else []), *budget.split()]
+    first = load(a.go_on).card["command"] + " && " if a.go_on else ""
+    return first + shlex.join(words + (["--go-on", f"outputs/recipes/{a.go_on.name}"] if a.go_on else []))
 
 
 def ready(path:Path, a:argparse.Namespace)->tuple[GaussianDiffusion|KarrasDiffusion, str]:
     "The model of a file, with its way of sampling, and that in words."
     model = load(path)
     if isinstance(model, GaussianDiffusion): return model, "dpmpp_2m_sde"
-    model.sampling = model.config["sampling"] = PLAIN if a.plain else SAMPLING
+    model.sampling = model.config["sampling"] = PLAIN if a.plain else GUIDED if model.net.num_classes else SAMPLING
     return model, json.dumps(model.sampling)
 
 
@@ -155,6 +160,7 @@ if __name__ == "__main__":
     p.add_argument("--folder")
     p.add_argument("--minutes", type=float)
     p.add_argument("--images", type=int, default=120_000)
+    p.add_argument("--go-on", type=Path, metavar="FILE", help="start from the weights of this file")
     p.add_argument("--n", type=int, default=10_000)
     p.add_argument("--seeds", type=lambda s: [int(k) for k in s.split(",") if k], default=[0])
     p.add_argument("--plain", action="store_true", help="sample models of noise levels in the untuned way")

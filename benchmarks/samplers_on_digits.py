@@ -1,14 +1,15 @@
 """Every sampler on one model of digits: the distance FLD against the calls of the network.
 
     python benchmarks/samplers_on_digits.py [FOLDER] [--minutes 10] [--n 2000] [--finalists dpmpp_2m,…] [--out outputs/samplers]
-    python benchmarks/samplers_on_digits.py --model digits --table benchmarks/results/samplers_shipped.csv
+    python benchmarks/samplers_on_digits.py --model digits --sigma-min .05 --sigma-max 30 --rho 3 --table TABLE
 
-With `--model` it takes weights that ship, or a file. Otherwise it trains a small EDM-preconditioned model for some minutes (on all of
-MNIST if FOLDER holds its official files, else on the 10,000 digits that ship) and keeps it in OUT/model.safetensors. It scores every
-sampler of `SAMPLERS` at 5, 10, 15, 20, 50 and 100 calls with `--n` samples (the finalists with 10,000), and tells precision and recall
-beside 2,000 test digits. A line is added to the table benchmarks/results/samplers.csv as soon as it is known, and lines that are there
-are not made anew, so that it can be killed at any moment. Levels: Karras, between `--sigma-min` and `--sigma-max`; `--start mean` puts
-the mean digit below the first noise.
+With `--model` it takes weights that ship (our TABLE is benchmarks/results/samplers_shipped.csv), or a file. Otherwise it trains a small
+EDM-preconditioned model for some minutes (on all of MNIST if FOLDER holds its official files, else on the 10,000 digits that ship) and
+keeps it in OUT/model.safetensors. It scores every sampler of `SAMPLERS` at 5, 10, 15, 20, 50 and 100 calls with `--n` samples (the
+finalists with 10,000), and tells precision and recall beside 2,000 test digits. A line is added to the table
+benchmarks/results/samplers.csv as soon as it is known, and lines that are there are not made anew, so that it can be killed at any moment.
+Levels: Karras, between `--sigma-min` and `--sigma-max`; `--start mean` puts the mean digit below the first noise. A model that says which
+sampler is best for it gives that one its own options.
 """
 import argparse
 import csv
@@ -41,13 +42,13 @@ def trained(path:Path, folder:str|None, minutes:float):
     return model
 
 
-def images(model, name:str, calls:int, ends:tuple[float, float], centre:torch.Tensor|float, n:int, seed:int, batch:int=500):
+def images(model, name:str, calls:int, ends:tuple[float, float, float], centre:torch.Tensor|float, n:int, seed:int, batch:int=500):
     "Samples, and how many calls they took; they start from noise around `centre`."
     steps = (calls + 1) // 2 if name in TWICE else calls
     out, nfe = [], 0
     for start in range(0, n, batch):
         m = min(batch, n - start)
-        z = SeededNoise(seed, m, start)(torch.empty(m, *model.data_shape)) + centre / ends[1]
+        z = SeededNoise(seed, m, start)(torch.empty(m, *model.data_shape)) + centre / ends[1]                # ends: lowest, highest, ρ
         many = model.sample_iter(m, sampler=name, sigmas=karras_sigmas(steps, *ends), noise=z, seed=seed + 1, start=start)
         for step in many: x, nfe = step.x, step.nfe
         out.append(x)
@@ -65,7 +66,7 @@ def main(a)->None:
                    n=str(n), seed=str(a.seed))
         if any(key.items() <= r.items() for r in rows): continue
         start = time.perf_counter()
-        x, nfe = images(model, name, calls, (a.sigma_min, a.sigma_max), centre, n, a.seed)
+        x, nfe = images(model, name, calls, (a.sigma_min, a.sigma_max, a.rho), centre, n, a.seed)
         s = fld_interval(x, resamples=100)
         seconds, m = time.perf_counter() - start, manifold_scores(x[:2000], real)
         rows.append(key | dict(calls=str(nfe), fld=f"{fld(x):.2f}", low=f"{s.low:.2f}", high=f"{s.high:.2f}",
@@ -89,6 +90,7 @@ if __name__ == "__main__":
     p.add_argument("--finalists", type=names, default=[])
     p.add_argument("--sigma-min", type=float, default=.02)
     p.add_argument("--sigma-max", type=float, default=10.)
+    p.add_argument("--rho", type=float, default=7.)
     p.add_argument("--out", type=Path, default=Path("outputs/samplers"))
     p.add_argument("--table", type=Path, default=Path(__file__).with_name("results") / "samplers.csv")
     main(p.parse_args())
