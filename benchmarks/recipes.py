@@ -42,7 +42,7 @@ RECIPES["preact"] = RECIPES["edm"] | dict(block="PreActBlock", zero_end=True)
 RECIPES["digits"] = RECIPES["preact"] | dict(opt="muon", lr=.016)                          # the one that ships
 RECIPES["digits_guided"] = RECIPES["digits"] | dict(labels=True)
 # How models of noise levels are sampled: chosen with 1,000 samples of seed 0 (see RECIPES.md). `--plain` is what one would take untuned.
-SAMPLING = dict(sampler="dpmpp_2m_sde", eta=2., n_steps=20, levels=dict(sigma_min=.05, sigma_max=30., rho=3.))
+SAMPLING = dict(sampler="dpmpp_2m_sde", eta=2., n_steps=20, levels=dict(sigma_min=.1, sigma_max=40., rho=3.))
 GUIDED = SAMPLING | dict(eta=1.5, levels=dict(sigma_min=.1, sigma_max=30., rho=4.))            # for those with labels
 PLAIN = dict(sampler="dpmpp_2m_sde", n_steps=20, levels=dict(sigma_min=.02, sigma_max=10.))
 COLUMNS = ["name", "options", "parameters", "images", "seconds", "sampling", "calls", "scale", "n", "seed", "fld", "low", "high", "command"]
@@ -141,7 +141,7 @@ def ship(name:str, path:Path, a:argparse.Namespace)->Path:
     key = dict(name=name, images=str(model.card["images"]), n="10000", sampling=how, calls=str(a.calls), scale=f"{a.scale:g}")
     seen = {f"seed {r['seed']}": float(r["fld"]) for r in rows if key.items() <= r.items()}
     told = {"FLD-v1": seen, "sampled": f"{a.calls} calls" + f", guidance {a.scale:g}" * bool(model.net.num_classes) + ", 10,000 samples"}
-    return model.save(PRETRAINED / f"{name}.safetensors", torch.float16, **model.card | told)
+    return model.save(PRETRAINED / f"{name.split('+')[0]}.safetensors", torch.float16, **model.card | told)
 
 
 def changed(options:list[str], c:dict)->dict:

@@ -48,7 +48,7 @@ def recipe_model(
     return KarrasDiffusion(net, (1, 28, 28), .6, .02, 10., density_options={"mean": -.4, "std": 1.2}, p_uncond=.1 if num_classes else 0.)
 
 # %% ../nbs/69_demo.ipynb #9a182b70
-HOW = dict(sampler="dpmpp_2m_sde", guidance_scale=1.5) # how the demonstration asks for digits
+HOW = dict(sampler="dpmpp_2m_sde", guidance_scale=1.25) # how the demonstration asks for digits
 
 def sheet(
     model:DenoisingModel, # trained, with ten classes
@@ -127,7 +127,7 @@ def _report(
     width, told = max(len(str(f)) for f in files), ", ".join(f"{k} {v:.1f}" for k, v in scores.items())
     lines = [f"FLD of {n:,} samples (FLD-v1 asks for 10,000; with fewer all are larger): {told}."] if scores else []
     return "\n".join([*lines, f"Done in {seconds:.0f} s:", *(f"  {f!s:<{width}}  {w}" for f, w in zip(files, what)), "Next:",
-        f"  draw sevens:  from ddpm_edu import load; x = load({str(files[1])!r}).sample(16, labels=7, guidance_scale=1.5, seed=0)",
+        f"  draw sevens:  from ddpm_edu import load; x = load({str(files[1])!r}).sample(16, labels=7, guidance_scale=1.25, seed=0)",
         "  a slider:     make lab, then nbs/tutorials/04_digits_guided.ipynb",
         "  understand:   make lab, then start with nbs/tutorials/03_digits.ipynb"])
 
