@@ -115,6 +115,7 @@ def _train(model:KarrasDiffusion, path:Path, minutes:float, device:str|None)->di
     print(f"Trained {history['steps']:,} steps in {speed}. Drawing …", flush=True)
     return history
 
+# %% ../nbs/69_demo.ipynb #0344e198
 def _report(
     files:list[Path], # the first sheet, the checkpoint, the sheet, the strip, the GIF
     scores:dict[str, float], # see `score`
@@ -131,7 +132,7 @@ def _report(
         "  a slider:     make lab, then nbs/tutorials/04_digits_guided.ipynb",
         "  understand:   make lab, then start with nbs/tutorials/03_digits.ipynb"])
 
-# %% ../nbs/69_demo.ipynb #a232ca98
+# %% ../nbs/69_demo.ipynb #61505aa7
 def main(
     args:list[str]|None=None, # words of the command line; those of the process if left out
 )->int: # exit status

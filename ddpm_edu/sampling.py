@@ -46,15 +46,17 @@ class DenoisingModel(nn.Module):
     def device(self)->torch.device: # where its tensors are; the CPU if it has none
         return next((t.device for t in itertools.chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
-    @property
-    def sampler(self)->str: # the sampler if none is named
-        return self.sampling["sampler"]
-
-    def begin(self, sampler:Callable, D:Callable, z:Tensor, sigmas:Tensor, **options:Any)->Iterator[Step]:
-        "A sampler at its start: `z` is standard normal."
-        return sampler(D, z * float(sigmas[0]), sigmas, **options)
-
 # %% ../nbs/29_sampling.ipynb #9005951d
+@patch(as_prop=True)
+def sampler(self:DenoisingModel)->str: # the sampler if none is named
+    return self.sampling["sampler"]
+
+@patch
+def begin(self:DenoisingModel, sampler:Callable, D:Callable, z:Tensor, sigmas:Tensor, **options:Any)->Iterator[Step]:
+    "A sampler at its start: `z` is standard normal."
+    return sampler(D, z * float(sigmas[0]), sigmas, **options)
+
+# %% ../nbs/29_sampling.ipynb #3180a077
 def thresholded(
     D:Callable|None, # a denoiser
     threshold:str|None, # "static", "dynamic" or `None`
@@ -72,7 +74,7 @@ def takes_labels(
     p = inspect.signature(net.forward).parameters
     return "y" in p or any(v.kind is v.VAR_KEYWORD for v in p.values())
 
-# %% ../nbs/29_sampling.ipynb #5d47723a
+# %% ../nbs/29_sampling.ipynb #b66f24e1
 @patch
 def denoiser(self:DenoisingModel,
     guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated
@@ -84,7 +86,7 @@ def denoiser(self:DenoisingModel,
     D = guided(self.denoise, guidance_scale, guidance_rescale, guidance_interval)
     return thresholded(D, self.threshold if threshold == "model" else threshold)
 
-# %% ../nbs/29_sampling.ipynb #1e640f36
+# %% ../nbs/29_sampling.ipynb #ffea73b5
 @patch
 def remembered(self:DenoisingModel,
     read:Callable, # `read(sigma, x)` computes a tuple of coefficients, and last times `[B]`
@@ -99,7 +101,7 @@ def remembered(self:DenoisingModel,
     *c, t = self._known[key]
     return *c, t.expand(len(x))
 
-# %% ../nbs/29_sampling.ipynb #cb8b86bb
+# %% ../nbs/29_sampling.ipynb #f945cc5a
 @patch
 def shown(self:DenoisingModel,
     x0:Tensor, # `[B, ...]` a batch of data
@@ -111,7 +113,7 @@ def shown(self:DenoisingModel,
     if not takes_labels(self.net): return None                          # labelled data may train a network without classes
     return drop_labels(y, self.p_uncond) if self.p_uncond else y
 
-# %% ../nbs/29_sampling.ipynb #cbe42ef2
+# %% ../nbs/29_sampling.ipynb #166a2753
 def as_labels(
     net:nn.Module, # the network
     labels:Tensor|Sequence[int]|int|None, # what the user asked for
@@ -129,7 +131,7 @@ def as_labels(
     if not takes_labels(net): raise ValueError("labels were asked of a network without classes: build it with `num_classes`")
     return y.long()
 
-# %% ../nbs/29_sampling.ipynb #bbbc580d
+# %% ../nbs/29_sampling.ipynb #30ac2582
 @patch
 def sample_iter(self:DenoisingModel,
     n:int, # samples
@@ -155,7 +157,7 @@ def sample_iter(self:DenoisingModel,
         warnings.warn("guidance needs a model that was trained with labels hidden now and then: this one has `p_uncond=0`", stacklevel=2)
     return in_eval(self, self.begin(fn, D if y is None else partial(D, y=y), z, sigmas, **_options(fn, options, own)))
 
-# %% ../nbs/29_sampling.ipynb #f442584c
+# %% ../nbs/29_sampling.ipynb #d6ee1c21
 def _best(
     sampling:dict[str, Any], # "sampler", "n_steps", "levels" (a dict for the method of that name), and options of the sampler
     sampler:str|Callable|None, n_steps:int|None, spacing:str|None, options:dict[str, Any], # what was asked
@@ -167,6 +169,7 @@ def _best(
     options = (own if sampler in (None, name) else {}) | options
     return get_sampler(sampler or name), {"n_steps": steps if n_steps is None else n_steps} | levels, options
 
+# %% ../nbs/29_sampling.ipynb #18c90c46
 def _options(fn:Callable, options:dict[str, Any], noise_sampler:Callable)->dict[str, Any]:
     "The options for a sampler, with a source of noise if it wants one. Raises `TypeError` for one that it does not know."
     known = inspect.signature(fn).parameters
@@ -187,7 +190,7 @@ def in_eval(
         yield from steps
     finally: model.train(was)
 
-# %% ../nbs/29_sampling.ipynb #e3896076
+# %% ../nbs/29_sampling.ipynb #03ae289a
 @patch
 def sample(self:DenoisingModel,
     n:int, # samples
