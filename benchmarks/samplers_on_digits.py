@@ -1,9 +1,10 @@
 """Every sampler on one model of digits: the distance FLD against the calls of the network.
 
     python benchmarks/samplers_on_digits.py [FOLDER] [--minutes 10] [--n 2000] [--finalists dpmpp_2m,…] [--out outputs/samplers]
-    python benchmarks/samplers_on_digits.py --model digits --sigma-min .05 --sigma-max 30 --rho 3 --table TABLE
+    python benchmarks/samplers_on_digits.py --model digits --sigma-min .1 --sigma-max 40 --rho 3 --table TABLE
 
-With `--model` it takes weights that ship (our TABLE is benchmarks/results/samplers_shipped.csv), or a file. Otherwise it trains a small
+With `--model` it takes weights that ship (our TABLE is benchmarks/results/samplers_shipped.csv), or a file. A name such as
+`ddpm` in `--samplers` may carry options of the sampler: `dpmpp_2m_sde:eta=1`. Otherwise it trains a small
 EDM-preconditioned model for some minutes (on all of MNIST if FOLDER holds its official files, else on the 10,000 digits that ship) and
 keeps it in OUT/model.safetensors. It scores every sampler of `SAMPLERS` at 5, 10, 15, 20, 50 and 100 calls with `--n` samples (the
 finalists with 10,000), and tells precision and recall beside 2,000 test digits. A line is added to the table
@@ -25,7 +26,7 @@ from ddpm_edu.schedules import karras_sigmas
 
 CALLS = (5, 10, 15, 20, 50, 100)
 TWICE = {"heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde"}       # two calls a step, one in the last
-COLUMNS = ["sampler", "calls", "asked", "start", "sigma_min", "sigma_max", "n", "seed", "fld", "low", "high", "precision",
+COLUMNS = ["sampler", "calls", "asked", "start", "sigma_min", "sigma_max", "rho", "n", "seed", "fld", "low", "high", "precision",
            "recall", "seconds"]
 
 
@@ -44,12 +45,14 @@ def trained(path:Path, folder:str|None, minutes:float):
 
 def images(model, name:str, calls:int, ends:tuple[float, float, float], centre:torch.Tensor|float, n:int, seed:int, batch:int=500):
     "Samples, and how many calls they took; they start from noise around `centre`."
+    name, *options = name.split(":")
+    options = {k: float(v) for k, _, v in (o.partition("=") for o in options)}
     steps = (calls + 1) // 2 if name in TWICE else calls
     out, nfe = [], 0
     for start in range(0, n, batch):
         m = min(batch, n - start)
         z = SeededNoise(seed, m, start)(torch.empty(m, *model.data_shape)) + centre / ends[1]                # ends: lowest, highest, ρ
-        many = model.sample_iter(m, sampler=name, sigmas=karras_sigmas(steps, *ends), noise=z, seed=seed + 1, start=start)
+        many = model.sample_iter(m, sampler=name, sigmas=karras_sigmas(steps, *ends), noise=z, seed=seed + 1, start=start, **options)
         for step in many: x, nfe = step.x, step.nfe
         out.append(x)
     return torch.cat(out).clamp(-1, 1), nfe
@@ -63,7 +66,7 @@ def main(a)->None:
     jobs = [(s, c, a.n) for c in a.calls for s in (a.samplers or SAMPLERS)] + [(s, c, 10_000) for c in a.calls for s in a.finalists]
     for name, calls, n in jobs:
         key = dict(sampler=name, asked=str(calls), start=a.start, sigma_min=f"{a.sigma_min:g}", sigma_max=f"{a.sigma_max:g}",
-                   n=str(n), seed=str(a.seed))
+                   rho=f"{a.rho:g}", n=str(n), seed=str(a.seed))
         if any(key.items() <= r.items() for r in rows): continue
         start = time.perf_counter()
         x, nfe = images(model, name, calls, (a.sigma_min, a.sigma_max, a.rho), centre, n, a.seed)

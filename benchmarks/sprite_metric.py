@@ -1,25 +1,32 @@
 """The judge of sprites: train the reader that ships (ddpm_edu/pretrained/sprite_reader.safetensors), and score collections with it.
 
     python benchmarks/sprite_metric.py train [--path ARCHIVE] [--epochs 12]
-    python benchmarks/sprite_metric.py score [--path ARCHIVE] [FILE ...]
+    python benchmarks/sprite_metric.py score [--path ARCHIVE] [MODEL ...] [--scale 1] [--n 1000] [--seed 0]
 
-The protocol is Sprites-v1 of chapter 53: the reference is all sprites of the held-out species; a FILE is a model that `load` opens (1,000
-samples with seed 0, 18 steps of Heun's sampler) or a .pt with a tensor of images. The rows that are always there: real sprites in training
-(the floor), each of the faults, drawn creatures. Goes to benchmarks/results/sprite_metric.csv.
+The protocol is Sprites-v1 of chapter 53: the reference is all sprites of the held-out species; a MODEL is the name of weights that ship,
+or a file that `load` opens, and draws N samples in its own way of sampling, coloured (if it knows labels) as the sprites in training are.
+`copies` is the share of the first 500 images that `copied` of chapter 52 calls copies of a training sprite, both colourings and all forms
+of a species being one group; `asked`, the share whose main hue is the one that was asked for.
+
+The rows that are always there: real sprites in training (the floor), each of the faults, drawn creatures, and held-out sprites, for their
+copies only. Goes to benchmarks/results/sprite_metric.csv; lines that are there are not made anew.
 """
 import argparse
 import csv
 import platform
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from ddpm_edu import load, set_seed
 from ddpm_edu.augment import Augmented, flips, hues, shifts
 from ddpm_edu.core import to_uint8
-from ddpm_edu.reader import FAULTS, SpriteReader, spoil, sprite_score
-from ddpm_edu.sprites import creatures, main_hue, pokemon
+from ddpm_edu.neighbours import copied
+from ddpm_edu.reader import FAULTS, SpriteReader, SpriteScore, spoil, sprite_score
+from ddpm_edu.sprites import Sprites, creatures, main_hue, pokemon
 from ddpm_edu.train import adam, anneal, budget, train, until
+from guidance_sweep import of_file
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parent/"ddpm_edu/pretrained/sprite_reader.safetensors"
@@ -48,27 +55,50 @@ def fit(a:argparse.Namespace)->None:
     path = net.save(OUT, **card); print(card, f"{path.stat().st_size:,} bytes")
 
 
+COLUMNS = ["collection", "weights", "scale", "seed", "images", *SpriteScore._fields, "copies", "asked", "command"]
+
+
+def collections(a:argparse.Namespace, train_x:Sprites, held:Sprites)->Iterator[tuple[dict, Callable]]:
+    "What tells each line from the others, and a function that makes the images, and the hues that were asked for or `None`."
+    some = train_x.sample(1000, seed=0)[0]
+    yield dict(collection="training sprites"), lambda: (some, None)
+    for f in FAULTS[1:]: yield dict(collection=f"training sprites, {f}"), lambda f=f: (spoil(some, f), None)
+    yield dict(collection="drawn creatures"), lambda: (creatures().x, None)
+    yield dict(collection="held-out sprites"), lambda: (held.x, None)
+    for name in a.models:
+        def drawn(name:str=name)->tuple[torch.Tensor, torch.Tensor|None]:
+            model = load(name)
+            y = train_x.sample(a.n, seed=a.seed)[1] if model.net.num_classes else None
+            return model.sample(a.n, y, a.scale, 100, seed=a.seed), y
+        yield dict(collection=Path(name).stem, weights=of_file(name), scale=f"{a.scale:g}", seed=str(a.seed), images=str(a.n)), drawn
+
+
 def score(a:argparse.Namespace)->None:
     "A line for each collection."
-    train_x, held = (pokemon(a.path, split=part) for part in ("train", "test"))
-    some = train_x.sample(1000, seed=0)[0]
-    rows = {"training sprites": some, **{f"training sprites, {f}": spoil(some, f) for f in FAULTS[1:]}, "drawn creatures": creatures().x}
-    drawn = lambda file: load(file).sample(1000, seed=0, sampler="heun", n_steps=18)
-    for file in a.files: rows[file.stem] = torch.load(file, weights_only=True) if file.suffix == ".pt" else drawn(file)
-    table = HERE/"results"/"sprite_metric.csv"; table.parent.mkdir(exist_ok=True)
-    lines = []
-    for name, x in rows.items():
-        s = sprite_score(x, held.x)
-        lines.append(dict(collection=name, images=len(x)) | {k: round(v, 4) for k, v in s._asdict().items()}); print(lines[-1], flush=True)
-    with table.open("w", newline="") as f:
-        w = csv.DictWriter(f, list(lines[0]), lineterminator="\n"); w.writeheader(); w.writerows(lines)
+    train_x, held = (pokemon(a.path, labels="hue", split=part) for part in ("train", "test"))
+    lines = list(csv.DictReader(a.table.open())) if a.table.exists() else []
+    for key, make in collections(a, train_x, held):
+        if any(key.items() <= r.items() for r in lines): continue
+        x, y = make()
+        line = key | dict(images=len(x), copies=f"{copied(x[:500], train_x, train_x.species).float().mean():.4f}")
+        if key["collection"] != "held-out sprites": line |= {k: f"{v:.4f}" for k, v in sprite_score(x, held.x)._asdict().items()}
+        if y is not None: line["asked"] = f"{(main_hue(to_uint8(x)) == y).float().mean():.4f}"
+        line["command"] = "python benchmarks/sprite_metric.py score"
+        if key.get("weights"): line["command"] += f" {key['collection']} --scale {a.scale:g} --n {a.n} --seed {a.seed}"
+        lines.append(line); print({k: v for k, v in line.items() if k != "command"}, flush=True)
+        with a.table.open("w", newline="") as f:
+            w = csv.DictWriter(f, COLUMNS, lineterminator="\n"); w.writeheader(); w.writerows(lines)
 
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("what", choices=["train", "score"])
-    p.add_argument("files", type=Path, nargs="*")
+    p.add_argument("models", nargs="*")
     p.add_argument("--path", type=Path)
     p.add_argument("--epochs", type=int, default=12)
+    p.add_argument("--scale", type=float, default=1., help="guidance scale of a model with labels")
+    p.add_argument("--n", type=int, default=1000)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--table", type=Path, default=HERE/"results"/"sprite_metric.csv")
     a = p.parse_args()
     {"train": fit, "score": score}[a.what](a)

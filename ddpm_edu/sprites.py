@@ -298,12 +298,12 @@ def held_out(
     return int(hashlib.sha256(species.encode()).hexdigest()[:8], 16) < share * 2**32
 
 # %% ../nbs/05_sprites.ipynb #6ed91f00
-LABELS = {"shiny": ("regular", "shiny"), "generation": tuple("12345678")}
+LABELS = {"shiny": ("regular", "shiny"), "generation": tuple("12345678"), "hue": HUES}
 
 def pokemon(
     path:str|Path|None=None, # a folder or archive of pokesprite-images 2.7.0; else the cache, else a download
     shiny:bool|None=None, # `False`: regular ones only, `True`: shiny ones only, `None`: both
-    labels:str|None=None, # "shiny" or "generation" (of the games, 0 for the first); `None` for no labels
+    labels:str|None=None, # "shiny", "generation" (of the games, 0 for the first) or "hue" (see `main_hue`); `None` for no labels
     split:str="all", # "train", or "test" for the eighth of the species that is kept back, or "all"
     size:int=48, # pixels a side
     download:bool=True, # `False`: never ask the network
@@ -316,5 +316,5 @@ def pokemon(
             if shiny in (None, bool(k)) and (split == "all" or held_out(e.species) == (split == "test"))]
     if not rows: raise ValueError(f"no sprite is left with shiny={shiny} and split={split!r}")
     k, i, e = zip(*rows); at = torch.tensor(k), torch.tensor(i)
-    y = {"shiny": k, "generation": [a.generation - 1 for a in e]}.get(labels)
+    y = main_hue(found["x"][at]) if labels == "hue" else {"shiny": k, "generation": [a.generation - 1 for a in e]}.get(labels)
     return Sprites(found["x"][at], y, LABELS.get(labels), [a.name for a in e], [a.species for a in e], found["shrunk"][at])
