@@ -12,27 +12,31 @@ the training blew up after 900 steps. Should a round still end with a loss above
 Kill it at any moment and start it again: it goes on from the last finished round of 250 steps. `--minutes` are minutes of training by the
 clock, whatever else the machine does meanwhile. With OMP_NUM_THREADS=1 it leaves a core for other work. In OUT: state.pt (everything),
 log.csv (a line a round), model.safetensors (the averaged weights in half precision, what `load` opens, written every --save rounds and at
-the end), and samples.png with it.
+the end), and samples.png with it. `--ship` copies the weights into the package, and log.csv to benchmarks/results/pokemon_log.csv.
 """
 import argparse
 import csv
 import itertools
 import os
+import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
 import torch
-from ddpm_edu import KarrasDiffusion, UNet, set_seed
+from ddpm_edu import KarrasDiffusion, UNet, load, set_seed
 from ddpm_edu.augment import Augmented, flips, hues, shifts
 from ddpm_edu.blocks import PreActBlock
 from ddpm_edu.muon import muon
+from ddpm_edu.saving import PRETRAINED
 from ddpm_edu.sprites import Sprites, creatures, pokemon
 from ddpm_edu.train import adam, ema_decay, train, validation_loss
 from ddpm_edu.viz import save_image
 
 ROUND = 250 # steps
+# How the model is sampled, chosen with 500 samples by the kernel distance to held-out sprites (benchmarks/sprite_metric.py).
+SAMPLING = dict(sampler="dpmpp_2m_sde", eta=1., n_steps=40, levels=dict(sigma_min=.02, sigma_max=40., rho=5.))
 
 
 def data_of(a:argparse.Namespace)->tuple[Sprites, Sprites]:
@@ -49,7 +53,8 @@ def model_of(a:argparse.Namespace, data:Sprites, augment_dim:int)->KarrasDiffusi
     torch.nn.init.zeros_(net.chain["final"].weight); torch.nn.init.zeros_(net.chain["final"].bias)
     spread = round(data[:][0].std().item(), 3)
     hidden = .2 if data.classes else 0.
-    return KarrasDiffusion(net, data.shape, spread, .02, 80., density_options=dict(mean=a.mean, std=a.std), p_uncond=hidden)
+    return KarrasDiffusion(net, data.shape, spread, .02, 80., density_options=dict(mean=a.mean, std=a.std), p_uncond=hidden,
+                           sampling=SAMPLING)
 
 
 def optimiser(model:KarrasDiffusion, a:argparse.Namespace)->torch.optim.Optimizer:
@@ -81,7 +86,15 @@ def run_round(model:KarrasDiffusion, mean:KarrasDiffusion, opt:torch.optim.Optim
 
 def show(model:KarrasDiffusion, path:Path, labels:list[int]|None)->None:
     "64 uncurated samples, always from the same noise."
-    save_image(model.sample(64, labels, seed=0, sampler="dpmpp_2m_sde", n_steps=20), path, scale=2, ncol=8)
+    save_image(model.sample(64, labels, batch_size=32, seed=0), path, scale=2, ncol=8)
+
+
+def ship(a:argparse.Namespace)->Path:
+    "The weights in the package, with what the package says of sampling them, and the record of their training."
+    model = load(a.out / "model.safetensors")
+    model.sampling = model.config["sampling"] = SAMPLING
+    shutil.copy(a.out / "log.csv", Path(__file__).with_name("results") / "pokemon_log.csv")
+    return model.save(PRETRAINED / "pokemon.safetensors", torch.float16, **model.card | dict(scores="benchmarks/results/sprite_metric.csv"))
 
 
 def main(a:argparse.Namespace)->None:
@@ -137,9 +150,11 @@ if __name__ == "__main__":
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--save", type=int, default=20, help="rounds between two samples.png")
     p.add_argument("--out", type=Path, default=Path("outputs/pokemon"))
+    p.add_argument("--ship", action="store_true", help="copy the weights into the package")
     a = p.parse_args()
-    shown = {k: v for k, v in vars(a).items() if k not in ("path", "out") and v != p.get_default(k)}
+    shown = {k: v for k, v in vars(a).items() if k not in ("path", "out", "ship") and v != p.get_default(k)}
     words = lambda v: " ".join(map(str, v)) if isinstance(v, list) else "" if v is True else str(v)
     a.command = " ".join(["python benchmarks/train_pokemon.py", *(f"--{k} {words(v)}".strip() for k, v in shown.items())])
     a.path, a.labels = a.path and a.path.expanduser(), None if a.labels == "none" else a.labels
     main(a)
+    if a.ship: print(ship(a))
