@@ -10,9 +10,10 @@ The optimiser is Muon (chapter 45), or Adam with `--opt adam`, whose gradients a
 the training blew up after 900 steps. Should a round still end with a loss above 5, it is not saved and the script stops.
 
 Kill it at any moment and start it again: it goes on from the last finished round of 250 steps. `--minutes` are minutes of training by the
-clock, whatever else the machine does meanwhile. With OMP_NUM_THREADS=1 it leaves a core for other work. In OUT: state.pt (everything),
-log.csv (a line a round), model.safetensors (the averaged weights in half precision, what `load` opens, written every --save rounds and at
-the end), and samples.png with it. `--ship` copies the weights into the package, and log.csv to benchmarks/results/pokemon_log.csv.
+clock, whatever else the machine does meanwhile. It trains on `default_device()`; on a CPU, OMP_NUM_THREADS=1 leaves a core for other work.
+In OUT: state.pt (everything), log.csv (a line a round), model.safetensors (the averaged weights in half precision, what `load` opens,
+written every --save rounds and at the end), and samples.png with it. `--ship` copies the weights into the package, and log.csv to
+benchmarks/results/pokemon_log.csv.
 """
 import argparse
 import csv
@@ -28,6 +29,7 @@ import torch
 from ddpm_edu import KarrasDiffusion, UNet, load, set_seed
 from ddpm_edu.augment import Augmented, flips, hues, shifts
 from ddpm_edu.blocks import PreActBlock
+from ddpm_edu.core import default_device
 from ddpm_edu.muon import muon
 from ddpm_edu.saving import PRETRAINED
 from ddpm_edu.sprites import Sprites, creatures, pokemon
@@ -86,7 +88,7 @@ def run_round(model:KarrasDiffusion, mean:KarrasDiffusion, opt:torch.optim.Optim
 
 def show(model:KarrasDiffusion, path:Path, labels:list[int]|None)->None:
     "64 uncurated samples, always from the same noise."
-    save_image(model.sample(64, labels, batch_size=32, seed=0), path, scale=2, ncol=8)
+    save_image(model.sample(64, labels, batch_size=32, seed=0).cpu(), path, scale=2, ncol=8)
 
 
 def ship(a:argparse.Namespace)->Path:
@@ -100,12 +102,12 @@ def ship(a:argparse.Namespace)->Path:
 def main(a:argparse.Namespace)->None:
     trained, held = data_of(a)
     data = Augmented(trained, flips(), shifts(2), hues(p=a.hues))
-    model = model_of(a, trained, data.augment_dim)
+    model = model_of(a, trained, data.augment_dim).to(default_device())
     mean, opt, rows, state = deepcopy(model).eval().requires_grad_(False), optimiser(model, a), [], a.out / "state.pt"
     a.rates, at = [g["lr"] for g in opt.param_groups], dict(steps=0, images=0, seconds=0., done=0.)
     for g in opt.param_groups: g["lr"] /= 200
     if state.exists():
-        old = torch.load(state, weights_only=True)
+        old = torch.load(state, map_location="cpu", weights_only=True)
         model.load_state_dict(old["model"]); mean.load_state_dict(old["mean"]); opt.load_state_dict(old["opt"])
         torch.set_rng_state(old["rng"]); rows, at = old["rows"], old["at"]
     print(f"{data}\n{sum(p.numel() for p in model.parameters()):,} parameters, {at['images']:,} images seen", flush=True)
@@ -123,8 +125,9 @@ def main(a:argparse.Namespace)->None:
             w = csv.DictWriter(f, list(rows[-1]), lineterminator="\n"); w.writeheader(); w.writerows(rows)
         if len(rows) % a.save and at["done"] < 1: continue
         card = dict(data="creatures" if a.creatures else "pokesprite 2.7.0, species not held out, regular and shiny", images=at["images"],
-                    steps=at["steps"], batch_size=a.batch, seconds=round(at["seconds"]), threads=torch.get_num_threads(),
-                    held_out_loss=rows[-1]["loss_held"], augmentation="flips, shifts of 2 pixels, hue; told", command=a.command)
+                    steps=at["steps"], batch_size=a.batch, seconds=round(at["seconds"]), device=str(model.device),
+                    threads=torch.get_num_threads(), held_out_loss=rows[-1]["loss_held"],
+                    augmentation="flips, shifts of 2 pixels, hue; told", command=a.command)
         mean.save(a.out / "model.safetensors", dtype=torch.float16, **card); show(mean, a.out / "samples.png", labels)
 
 
