@@ -1,11 +1,13 @@
 """How hard should one ask? FLD, and the share of digits that are read as asked, against the guidance scale.
 
     python benchmarks/guidance_sweep.py [FOLDER] [--model digits_guided] [--scales 0,1,1.5,2,3,5,10] [--interval LOW,HIGH] [--n 10000]
-        [--sampler dpmpp_2m_sde] [--calls 20] [--seed 0] [--table benchmarks/results/guidance.csv]
+        [--sampler dpmpp_2m_sde] [--calls 20] [--seed 0] [--table benchmarks/results/guidance.csv] [--data fashion]
 
 MODEL is the name of weights that ship, or a file; its labels are those of MNIST. A line is one scale: N samples, as many of each digit, in
 the same order and from the same noise for every scale, at CALLS calls (guidance doubles the batch, not the calls), with FLD-v1, its
 interval of 95 %, and what the LeNet that ships makes of them. With --interval guidance works between these two noise levels only.
+With --data fashion read clothes for digits on this page, and FLD of clothes for FLD-v1; MODEL is then `fashion` if left out, the table
+benchmarks/results/guidance_fashion.csv, and all 10,000 test images are read, from FOLDER or wherever `fashion()` finds them.
 
 First of all, a line for real digits: the FLD of 10,000 training digits, which is the floor, and how many of the test digits are read
 correctly: 2,000 of them, or all 10,000 if FOLDER holds the official files of MNIST.
@@ -20,9 +22,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
-from ddpm_edu import digits, fld, load
-from ddpm_edu.lenet import classify
-from ddpm_edu.metrics import fld_interval
+from ddpm_edu import digits, load
+from ddpm_edu.data import fashion
+from ddpm_edu.lenet import classify, load_lenet
+from ddpm_edu.metrics import LENETS, fld_interval
 from ddpm_edu.saving import PRETRAINED
 
 SCALES = (0., 1., 1.5, 2., 3., 5., 10.)
@@ -45,20 +48,25 @@ def keep(rows:list[dict], table:Path)->None:
         w = csv.DictWriter(f, COLUMNS, lineterminator="\n"); w.writeheader(); w.writerows(rows)
 
 
-def measured(x:torch.Tensor, seen:torch.Tensor, asked:torch.Tensor, start:float)->dict[str, str]:
+def measured(x:torch.Tensor, seen:torch.Tensor, asked:torch.Tensor, start:float, reference:str)->dict[str, str]:
     "The figures of a line."
-    s = fld_interval(x)
-    return dict(fld=f"{fld(x):.2f}", low=f"{s.low:.2f}", high=f"{s.high:.2f}", accuracy=f"{(seen == asked).double().mean():.4f}",
+    s = fld_interval(x, reference)
+    return dict(fld=f"{s.value:.2f}", low=f"{s.low:.2f}", high=f"{s.high:.2f}", accuracy=f"{(seen == asked).double().mean():.4f}",
                 seconds=f"{time.perf_counter() - start:.0f}")
 
 
 def main(a)->None:
     rows = list(csv.DictReader(a.table.open())) if a.table.exists() else []
-    command = "python benchmarks/guidance_sweep.py"
-    real = dict(model="real digits", n="10000" if a.folder else "2000")
+    command, clothes = "python benchmarks/guidance_sweep.py", a.data == "fashion"
+    reference = "fashion" if clothes else "test"
+    reader = load_lenet(LENETS[reference])
+    real = dict(model=f"real {'clothes' if clothes else 'digits'}", n="10000" if a.folder or clothes else "2000")
     if not any(real.items() <= r.items() for r in rows):
-        start, test = time.perf_counter(), digits(train=False, full=bool(a.folder), path=a.folder)
-        rows.append(real | measured(digits().x, classify(test.x)[0], test.y, start) | dict(command=command + " FOLDER" * bool(a.folder)))
+        start = time.perf_counter()
+        test = fashion(False, a.folder) if clothes else digits(train=False, full=bool(a.folder), path=a.folder)
+        some = fashion(path=a.folder).x[:10_000] if clothes else digits().x
+        words = " FOLDER" * bool(a.folder) + " --data fashion" * clothes
+        rows.append(real | measured(some, classify(test.x, reader)[0], test.y, start, reference) | dict(command=command + words))
         keep(rows, a.table)
     model, weights, y = load(a.model), of_file(a.model), torch.arange(a.n) % 10
     steps, name = (a.calls + 1) // 2 if a.sampler in TWICE else a.calls, Path(a.model).stem
@@ -71,20 +79,24 @@ def main(a)->None:
         x = model.sample(a.n, y, scale, 500, seed=a.seed, sampler=a.sampler, n_steps=steps,
                          **(dict(guidance_interval=between) if between else {}))
         words = f" --model {name} --scales {scale:g} --n {a.n} --sampler {a.sampler} --calls {a.calls} --seed {a.seed}"
-        words += f" --interval {a.interval}" if a.interval else ""
-        rows.append(key | measured(x, classify(x)[0], y, start) | dict(command=command + words))
+        words += (f" --interval {a.interval}" if a.interval else "") + " --data fashion" * clothes
+        rows.append(key | measured(x, classify(x, reader)[0], y, start, reference) | dict(command=command + words))
         keep(rows, a.table)
 
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("folder", nargs="?")
-    p.add_argument("--model", default="digits_guided", help="a name of weights that ship, or a file")
+    p.add_argument("--data", choices=["digits", "fashion"], default="digits")
+    p.add_argument("--model", help="a name of weights that ship, or a file")
     p.add_argument("--scales", type=lambda s: [float(c) for c in s.split(",")], default=SCALES)
     p.add_argument("--interval", default="", help="two noise levels, LOW,HIGH")
     p.add_argument("--n", type=int, default=10_000)
     p.add_argument("--sampler", default="dpmpp_2m_sde")
     p.add_argument("--calls", type=int, default=20)
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--table", type=Path, default=Path(__file__).with_name("results") / "guidance.csv")
-    main(p.parse_args())
+    p.add_argument("--table", type=Path)
+    a = p.parse_args()
+    a.model = a.model or {"digits": "digits_guided", "fashion": "fashion"}[a.data]
+    a.table = a.table or Path(__file__).with_name("results") / {"digits": "guidance.csv", "fashion": "guidance_fashion.csv"}[a.data]
+    main(a)

@@ -1,29 +1,33 @@
-"""Recipes for digits: train one, keep its weights, and score them by FLD-v1.
+"""Recipes for digits and clothes: train one, keep its weights, and score them by FLD-v1, or by the FLD of clothes.
 
     python benchmarks/recipes.py NAME [option=value …] [--folder FOLDER] [--minutes 15 | --images 120000] [--n 10000] [--seeds 0,1,2]
 
 NAME is a recipe of `RECIPES` below: a plain start, and each of the others a change or two away from it; `option=value` changes more (the
-options are those of `START`). Trains on all of MNIST if FOLDER holds its official files, else on the 10,000 digits that ship.
+options are those of `START`). Trains on all of MNIST if FOLDER holds its official files, else on the 10,000 digits that ship; with
+`data=fashion` on Fashion-MNIST, in FOLDER or wherever `fashion()` finds it.
 
 The averaged weights go to OUT/NAME.safetensors, in half precision, with a card; what is scored is that file. A line for each score is added
 to benchmarks/results/recipes.csv, and twenty samples lie beside it as a picture; lines that are there are not made anew. Kill it at any
 moment and start it again: it goes on from the last finished epoch. `--minutes` are minutes of training by the clock, whatever else the
-machine does meanwhile; the number of images that were seen is in the card. With OMP_NUM_THREADS=1 it leaves a core for other work.
-`--ship` copies the weights into the package, with their scores in the card.
+machine does meanwhile, or with `--processor` those that the processor worked for it; the number of images that were seen is in the card.
+With OMP_NUM_THREADS=1 it leaves a core for other work. `--ship` copies the weights into the package, with their scores in the card.
 """
 import argparse
+import ast
 import csv
 import json
 import os
 import shlex
 import sys
+import time
 from copy import deepcopy
 from pathlib import Path
 
 import torch
 from ddpm_edu import GaussianDiffusion, KarrasDiffusion, UNet, digits, load, set_seed
 from ddpm_edu.blocks import PreActBlock, ResBlock
-from ddpm_edu.metrics import fld, fld_interval
+from ddpm_edu.data import TensorData, fashion
+from ddpm_edu.metrics import fld_interval
 from ddpm_edu.muon import muon
 from ddpm_edu.saving import PRETRAINED
 from ddpm_edu.schedules import cosine_beta_schedule
@@ -32,7 +36,7 @@ from ddpm_edu.viz import grid, save_image
 
 START = dict(model="eps", channels=16, multipliers=[1, 2, 4], blocks=1, block="ResBlock", patch_size=1, attention=False, labels=False,
              zero_end=False, sigma_data=.6, mean=-.4, std=1.2, opt="adam", lr=1e-3, adam_lr=2e-3, batch=32, warmup=1, hold=1., ema=0.,
-             seed=0)
+             seed=0, data="digits")
 RECIPES = {"start": {}}                                      # the baseline's network and recipe, with a shorter training
 RECIPES["decay"] = dict(lr=2e-3, batch=64, warmup=100, hold=.3, ema=.998)
 RECIPES["folded"] = RECIPES["decay"] | dict(patch_size=2, channels=32, multipliers=[1, 1], blocks=2)
@@ -41,9 +45,11 @@ RECIPES["edm"] = RECIPES["folded"] | dict(model="karras")
 RECIPES["preact"] = RECIPES["edm"] | dict(block="PreActBlock", zero_end=True)
 RECIPES["digits"] = RECIPES["preact"] | dict(opt="muon", lr=.016)                          # the one that ships
 RECIPES["digits_guided"] = RECIPES["digits"] | dict(labels=True)
+RECIPES["fashion"] = RECIPES["digits_guided"] | dict(data="fashion", sigma_data=.71)         # what clothes spread in [-1, 1]
 # How models of noise levels are sampled: chosen with 1,000 samples of seed 0 (see RECIPES.md). `--plain` is what one would take untuned.
 SAMPLING = dict(sampler="dpmpp_2m_sde", eta=2., n_steps=20, levels=dict(sigma_min=.1, sigma_max=40., rho=3.))
 GUIDED = SAMPLING | dict(eta=1.5, levels=dict(sigma_min=.1, sigma_max=30., rho=4.))            # for those with labels
+CLOTHES = SAMPLING | dict(eta=2.5, levels=dict(sigma_min=.05, sigma_max=30., rho=4.))         # see results/fashion.csv
 PLAIN = dict(sampler="dpmpp_2m_sde", n_steps=20, levels=dict(sigma_min=.02, sigma_max=10.))
 COLUMNS = ["name", "options", "parameters", "images", "seconds", "sampling", "calls", "scale", "n", "seed", "fld", "low", "high", "command"]
 
@@ -57,7 +63,19 @@ def model_of(c:dict)->GaussianDiffusion|KarrasDiffusion:
     hidden = .1 * c["labels"]
     if c["model"] != "karras": return GaussianDiffusion(net, cosine_beta_schedule(100), (1, 28, 28), objective=c["model"], p_uncond=hidden)
     return KarrasDiffusion(net, (1, 28, 28), c["sigma_data"], .02, 10., density_options=dict(mean=c["mean"], std=c["std"]), p_uncond=hidden,
-                           sampling=GUIDED if c["labels"] else SAMPLING)
+                           sampling=tuned(c))
+
+
+def tuned(c:dict)->dict:
+    "The best way of sampling that was found for a recipe's data."
+    return CLOTHES if c["data"] == "fashion" else GUIDED if c["labels"] else SAMPLING
+
+
+def data_of(c:dict, a:argparse.Namespace)->tuple[TensorData, str]:
+    "What a recipe learns from, and that in words."
+    if c["data"] == "fashion": return fashion(path=a.folder), "Fashion-MNIST, 60,000 training images"
+    told = "MNIST, 60,000 training digits" if a.folder else "the first 10,000 digits of MNIST"
+    return digits(full=bool(a.folder), path=a.folder), told
 
 
 def keep(path:Path, what:dict)->None:
@@ -79,12 +97,12 @@ def trained(name:str, c:dict, a:argparse.Namespace)->Path:
         old = torch.load(state, weights_only=True)
         model.load_state_dict(old["model"]); mean.load_state_dict(old["mean"]); opt.load_state_dict(old["opt"])
         torch.set_rng_state(old["rng"]); at = old["at"]
-    data, done, losses = digits(full=bool(a.folder), path=a.folder), 0., []
+    (data, told), done, losses, clock = data_of(c, a), 0., [], time.process_time if a.processor else time.perf_counter
     print(f"{name}: {sum(p.numel() for p in model.parameters()):,} parameters, {at['images']:,} images seen", flush=True)
     while done < 1:
-        before = dict(at)
+        before, began = dict(at), clock()
         for s in train(model, data, batch_size=c["batch"], seed=at["epoch"], opt=opt):
-            at |= dict(steps=before["steps"] + s.step, images=before["images"] + s.images, seconds=before["seconds"] + s.seconds)
+            at |= dict(steps=before["steps"] + s.step, images=before["images"] + s.images, seconds=before["seconds"] + clock() - began)
             now = [p.detach() for p in model.parameters()]
             torch._foreach_lerp_(list(mean.parameters()), now, 1 - ema_decay(at["steps"], c["ema"], .75))
             done = at["seconds"] / (60 * a.minutes) if a.minutes else at["images"] / a.images
@@ -96,29 +114,31 @@ def trained(name:str, c:dict, a:argparse.Namespace)->Path:
         keep(state, dict(model=model.state_dict(), mean=mean.state_dict(), opt=opt.state_dict(), rng=torch.get_rng_state(), at=at))
         loss, losses = sum(losses) / len(losses), []
         print(f"epoch {at['epoch']}: loss {loss:.4f}, {at['images'] / at['seconds']:.0f} images/s, {done:.0%}", flush=True)
-    return mean.save(final, torch.float16, data="MNIST, 60,000 training digits" if a.folder else "the first 10,000 digits of MNIST",
-                     recipe=c, images=at["images"], seconds=round(at["seconds"]), threads=torch.get_num_threads(), command=command(name, a))
+    return mean.save(final, torch.float16, data=told, recipe={k: v for k, v in c.items() if k != "data"}, images=at["images"],
+                     seconds=round(at["seconds"]), threads=torch.get_num_threads(), command=command(name, a))
 
 
 def command(name:str, a:argparse.Namespace)->str:
     "What to type to make it again; FOLDER stands for wherever the data are."
     budget = f"--minutes {a.minutes:g}" if a.minutes else f"--images {a.images}"
-    words = ["python", "benchmarks/recipes.py", name, *a.options, *(["--folder", "FOLDER"] if a.folder else []), *budget.split()]
+    words = ["python", "benchmarks/recipes.py", name, *a.options, *(["--folder", "FOLDER"] if a.folder else []), *budget.split(),
+             *["--processor"] * a.processor]
     first = load(a.go_on).card["command"] + " && " if a.go_on else ""
     return first + shlex.join(words + (["--go-on", f"outputs/recipes/{a.go_on.name}"] if a.go_on else []))
 
 
-def ready(path:Path, a:argparse.Namespace)->tuple[GaussianDiffusion|KarrasDiffusion, str]:
+def ready(path:Path, c:dict, a:argparse.Namespace)->tuple[GaussianDiffusion|KarrasDiffusion, str]:
     "The model of a file, with its way of sampling, and that in words."
     model = load(path)
     if isinstance(model, GaussianDiffusion): return model, "dpmpp_2m_sde"
-    model.sampling = model.config["sampling"] = PLAIN if a.plain else GUIDED if model.net.num_classes else SAMPLING
+    model.sampling = model.config["sampling"] = a.sampling or (PLAIN if a.plain else tuned(c))
     return model, json.dumps(model.sampling)
 
 
 def score(name:str, c:dict, path:Path, a:argparse.Namespace)->None:
     "A line for each seed, unless it is there."
-    (model, how), rows = ready(path, a), list(csv.DictReader(a.table.open())) if a.table.exists() else []
+    (model, how), rows = ready(path, c, a), list(csv.DictReader(a.table.open())) if a.table.exists() else []
+    reference = "fashion" if c["data"] == "fashion" else "test"
     size, told = sum(p.numel() for p in model.net.parameters()), ",".join(f"{k}={v}" for k, v in c.items() if v != START[k])
     for seed in a.seeds:
         key = dict(name=name, options=told, images=str(model.card["images"]), sampling=how, calls=str(a.calls), scale=f"{a.scale:g}",
@@ -127,29 +147,32 @@ def score(name:str, c:dict, path:Path, a:argparse.Namespace)->None:
         y = torch.arange(a.n) % 10 if c["labels"] else None
         x = model.sample(a.n, labels=y, guidance_scale=a.scale, seed=seed, sampler="dpmpp_2m_sde", n_steps=a.calls, batch_size=500)
         save_image(grid(x[:20], 10), a.table.with_name(f"recipe-{name}{'-plain' * a.plain}.png"))
-        s = fld_interval(x, resamples=100)
-        rows.append(key | dict(parameters=str(size), seconds=str(model.card["seconds"]), fld=f"{fld(x):.2f}", low=f"{s.low:.2f}",
+        s = fld_interval(x, reference, resamples=100)
+        rows.append(key | dict(parameters=str(size), seconds=str(model.card["seconds"]), fld=f"{s.value:.2f}", low=f"{s.low:.2f}",
                                high=f"{s.high:.2f}", command=model.card["command"]))
         print(rows[-1], flush=True)
         with a.table.open("w", newline="") as f:
             w = csv.DictWriter(f, COLUMNS, lineterminator="\n"); w.writeheader(); w.writerows(rows)
 
 
-def ship(name:str, path:Path, a:argparse.Namespace)->Path:
+def ship(name:str, c:dict, path:Path, a:argparse.Namespace)->Path:
     "The same weights in the package, with their way of sampling, and with the scores in the card."
-    (model, how), rows = ready(path, a), list(csv.DictReader(a.table.open()))
+    (model, how), rows = ready(path, c, a), list(csv.DictReader(a.table.open()))
     key = dict(name=name, images=str(model.card["images"]), n="10000", sampling=how, calls=str(a.calls), scale=f"{a.scale:g}")
     seen = {f"seed {r['seed']}": float(r["fld"]) for r in rows if key.items() <= r.items()}
-    told = {"FLD-v1": seen, "sampled": f"{a.calls} calls" + f", guidance {a.scale:g}" * bool(model.net.num_classes) + ", 10,000 samples"}
+    sampled = f"{a.calls} calls" + f", guidance {a.scale:g}" * bool(model.net.num_classes) + ", 10,000 samples"
+    told = {"FLD of clothes" if c["data"] == "fashion" else "FLD-v1": seen, "sampled": sampled}
     return model.save(PRETRAINED / f"{name.split('+')[0]}.safetensors", torch.float16, **model.card | told)
 
 
 def changed(options:list[str], c:dict)->dict:
-    "`option=value` words, as JSON where they are."
+    "`option=value` words: Python's numbers and lists, true and false, and words as they are."
     for k, _, v in (o.partition("=") for o in options):
         if k not in START: sys.exit(f"there is no option {k!r}: choose from {', '.join(START)}")
-        try: c = c | {k: json.loads(v)}
-        except json.JSONDecodeError: c = c | {k: v}
+        try: c = c | {k: ast.literal_eval(v.title() if v in ("true", "false") else v)}
+        except (ValueError, SyntaxError): c = c | {k: v}
+        kinds = (int, float) if type(START[k]) in (int, float) else type(START[k])
+        if not isinstance(c[k], kinds): sys.exit(f"{k}={v} does not fit: at the start it is {START[k]!r}")
     return c
 
 
@@ -159,11 +182,13 @@ if __name__ == "__main__":
     p.add_argument("options", nargs="*")
     p.add_argument("--folder")
     p.add_argument("--minutes", type=float)
+    p.add_argument("--processor", action="store_true", help="count the processor's minutes, not the clock's")
     p.add_argument("--images", type=int, default=120_000)
     p.add_argument("--go-on", type=Path, metavar="FILE", help="start from the weights of this file")
     p.add_argument("--n", type=int, default=10_000)
     p.add_argument("--seeds", type=lambda s: [int(k) for k in s.split(",") if k], default=[0])
     p.add_argument("--plain", action="store_true", help="sample models of noise levels in the untuned way")
+    p.add_argument("--sampling", type=json.loads, help="sample models of noise levels in this way, as JSON like that in the table")
     p.add_argument("--calls", type=int, default=20)
     p.add_argument("--scale", type=float, default=1., help="guidance scale of a model with labels")
     p.add_argument("--ship", action="store_true", help="copy the weights into the package")
@@ -174,4 +199,4 @@ if __name__ == "__main__":
     c = START | c
     weights = trained(a.name, c, a)
     score(a.name, c, weights, a)
-    if a.ship: print(ship(a.name, weights, a))
+    if a.ship: print(ship(a.name, c, weights, a))

@@ -351,10 +351,12 @@ PACKAGED = Path("/usr/share/datasets/fashion-mnist") # where Debian puts it
 def fashion(
     train:bool=True, # the 60,000 training images, or else the 10,000 test images
     path:str|Path|None=None, # a folder with the official files; else `fashion-mnist` in DDPM_EDU_DATA, Debian's, the cache, a mirror
+    download:bool=True, # `False`: never ask the network
 )->TensorData: # uint8 images `[N, 1, 28, 28]`, labels 0 … 9
     "Fashion-MNIST (Zalando; MIT licence). Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."
     mine, of = [Path(d).expanduser() / "fashion-mnist" for d in [os.environ.get("DDPM_EDU_DATA")] if d], "Fashion-MNIST"
-    folder = Path(path).expanduser() if path else next((f for f in [*mine, PACKAGED] if f.is_dir()), None)
+    last = None if download else _cache() / "fashion-mnist"
+    folder = Path(path).expanduser() if path else next((f for f in [*mine, PACKAGED] if f.is_dir()), last)
     read:Callable[[str], bytes] = partial(_official, of=of)
     if folder: read = lambda name: _checked(_local(folder, name), name, of)
     return TensorData(*_pair(train, read), classes=CLOTHES)

@@ -97,10 +97,10 @@ def save(self:LeNet5,
     return write_file(path, to_bytes(tensors, metadata={"config": _config(self, card)}))
 
 def load_lenet(
-    name_or_path:str|os.PathLike="lenet_mnist", # the frozen reader that ships, or a file that `LeNet5.save` wrote
+    name_or_path:str|os.PathLike="lenet_mnist", # the frozen reader of digits, "lenet_fashion" for clothes, or a file of `LeNet5.save`
     device:torch.device|str="cpu", # it is so small that a CPU does
 )->LeNet5: # ready to read
-    "The judge of digits, with its `card`. Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."
+    "The judge of digits or clothes, with its `card`. Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."
     net = load(name_or_path, device=device)
     if _class_name(net) != "ddpm_edu.lenet.LeNet5":
         raise ValueError(f"{name_or_path} holds a {type(net).__name__}, not a LeNet5: open it with `load`")

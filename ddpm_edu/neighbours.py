@@ -112,5 +112,7 @@ def copied(
         raise ValueError(f"{len(group)} groups for {len(rows)} training images: give one each")
     number = {name: i for i, name in enumerate(dict.fromkeys(group))}
     group, (used, back) = torch.tensor([number[name] for name in group]), found.index.cpu().unique(return_inverse=True)
-    apart = [torch.cdist(rows[i], rows).masked_fill((group[i, None] == group).to(rows.device), torch.inf).min(1).values for i in used.split(500)]
-    return found.distance < part * torch.cat(apart)[back].to(found.distance)
+    def apart(i:Tensor)->Tensor: # the distance of some training images to strangers
+        kin = (group[i, None] == group).to(rows.device)
+        return torch.cdist(rows[i], rows).masked_fill(kin, torch.inf).min(1).values
+    return found.distance < part * torch.cat([apart(i) for i in used.split(500)])[back].to(found.distance)

@@ -270,6 +270,12 @@ def test_bad_mirror_of_fashion(clothes, serve, cache, monkeypatch, kind):
     assert right(fashion(), clothes) and second[1] == TRAIN[:1] and held(cache / "fashion-mnist") == TRAIN
 
 
+def test_fashion_without_asking_the_network(clothes, serve, cache, monkeypatch):
+    url, asked = serve(packed(clothes)); monkeypatch.setattr(data, "FASHION_MIRRORS", (url,))
+    with pytest.raises(FileNotFoundError, match="neither `train-images-idx3-ubyte` nor"): fashion(download=False)
+    assert asked == [] and right(fashion(), clothes) and right(fashion(download=False), clothes)           # the cache is looked into
+
+
 def test_fashion_offline_with_nothing(clothes, cache):
     with pytest.raises(OSError, match="no mirror has a good train-images-idx3-ubyte.gz .*DDPM_EDU_DATA") as e: fashion()
     assert "\n" not in str(e.value) and held(cache) == []
