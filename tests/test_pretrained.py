@@ -3,14 +3,16 @@ import pytest
 import torch
 
 from ddpm_edu import load, spiral
+from ddpm_edu.core import to_uint8
 from ddpm_edu.lenet import classify, load_lenet
 from ddpm_edu.saving import PRETRAINED
+from ddpm_edu.sprites import main_hue
 
 SHIPPED = ["spirals", "digits", "digits_guided", "fashion"]
 HOW = dict(sampler="dpmpp_2m_sde", n_steps=10, seed=0)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [*SHIPPED, "pokemon"])
 def test_a_file_is_small_and_its_card_tells_how_it_was_made(name):
     path = PRETRAINED / f"{name}.safetensors"
     assert path.stat().st_size < 3_000_000
@@ -49,3 +51,10 @@ def test_the_garment_that_was_asked_is_the_one_that_comes():
 def test_spirals_lie_on_the_spiral():
     x = load("spirals").sample(500, sampler="dpmpp_2m", n_steps=20, seed=0)
     assert torch.cdist(x, spiral(5000, seed=1).x).min(1).values.quantile(.95) < .05
+
+
+def test_sprites_stand_on_white_in_the_colour_that_was_asked_for():
+    y = torch.arange(24) % 6
+    x = load("pokemon").sample(24, y, guidance_scale=2., seed=0, n_steps=15)
+    assert (x[:, :, [0, 0, -1, -1], [0, -1, 0, -1]] > .9).float().mean() > .95
+    assert (main_hue(to_uint8(x)) == y).float().mean() > .7
