@@ -163,6 +163,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'ddpm_edu.denoisers.exact_denoiser': ('denoisers.html#exact_denoiser', 'ddpm_edu/denoisers.py'),
                                     'ddpm_edu.denoisers.mixture_denoiser': ('denoisers.html#mixture_denoiser', 'ddpm_edu/denoisers.py'),
                                     'ddpm_edu.denoisers.mixture_log_prob': ('denoisers.html#mixture_log_prob', 'ddpm_edu/denoisers.py'),
+                                    'ddpm_edu.denoisers.sharp_threshold': ('denoisers.html#sharp_threshold', 'ddpm_edu/denoisers.py'),
                                     'ddpm_edu.denoisers.static_threshold': ('denoisers.html#static_threshold', 'ddpm_edu/denoisers.py')},
             'ddpm_edu.diffusion': { 'ddpm_edu.diffusion.GaussianDiffusion': ('diffusion.html#gaussiandiffusion', 'ddpm_edu/diffusion.py'),
                                     'ddpm_edu.diffusion.GaussianDiffusion.__init__': ( 'diffusion.html#gaussiandiffusion.__init__',

@@ -51,6 +51,7 @@ def dihedral()->Augmentation: # vector of 3: 1 where mirrored, cos θ - 1 and si
 def shifts(
     most:int=2, # pixels, in either direction and on either axis
     fill:float|None=1., # value of what comes in, in [-1, 1]: 1 is white; `None` repeats the border
+    p:float=1., # how often
 )->Augmentation: # vector of 2: shift to the right and down, as parts of `most`
     "Move by whole pixels. Raises `ValueError` for a shift of less than one pixel; the function, for one as large as the image."
     if most < 1: raise ValueError(f"shifts of at most {most} pixels move nothing: take 1 or more, or leave them out")
@@ -58,6 +59,7 @@ def shifts(
         h, w, m = *x.shape[2:], most
         if m >= min(h, w): raise ValueError(f"shifts of up to {m} pixels empty images of {h}×{w}: take at most {min(h, w) - 1}")
         by = (_rand(x, g, 2) * (2 * m + 1)).long().clamp(max=2 * m) - m
+        if p < 1: by *= _rand(x, g, 1) < p
         wide = F.pad(x, (m,) * 4, mode="replicate") if fill is None else F.pad(x, (m,) * 4, value=fill)
         out = torch.stack([im[:, top:top + h, left:left + w] for im, (left, top) in zip(wide, (m - by).tolist())])
         return out, by.to(x.dtype) / m
