@@ -4,15 +4,17 @@
 
 ARCHIVE is what `npm pack pokesprite-images@2.7.0` writes; left out, the sprites come from the cache or the network (see `pokemon`).
 `--creatures N` trains on N drawn creatures instead, which needs neither. Trained are the species that are not held out, regular and shiny,
-at most `--most` sprites of each (6): of 2,366, 148 are the creams and sweets of one species, which a model knows by heart before all else;
-a share of them, `--augment` (a quarter), is mirrored, a share shifted by up to two pixels, a share turned in hue, and the network is told all of it.
+at most `--most` sprites of each (6): of 2,366, 148 are the creams and sweets of one species, which a model knows by heart before all else.
+A share of them, `--augment` (a quarter), is mirrored, a share shifted by up to two pixels, a share turned in hue, and the network is told
+all of it.
 
 The optimiser is Muon (chapter 45), or Adam with `--opt adam`, whose gradients are clipped to norm 1: without, at a learning rate of 0.002,
 the training blew up after 900 steps. Should a round still end with a loss above 5, it is not saved and the script stops.
 
 Kill it at any moment and start it again: it goes on from the last finished round of 250 steps. `--minutes` are minutes of training by the
-clock, whatever else the machine does meanwhile. It trains on `default_device()`, and with `--bf16` the network computes in bfloat16, which pays
-where the processor has it (`lscpu | grep bf16`); on a CPU, OMP_NUM_THREADS=1 leaves a core for other work.
+clock, whatever else the machine does meanwhile. It trains on `default_device()`; on a CPU, OMP_NUM_THREADS=1 leaves a core for other work.
+With `--bf16` the network computes in bfloat16, which pays where the processor has it (`lscpu | grep bf16`).
+
 In OUT: state.pt (everything), log.csv (a line a round), model.safetensors (the averaged weights in half precision, what `load` opens,
 written every --save rounds and at the end), and samples.png with it. `--ship` copies the weights into the package, and log.csv to
 benchmarks/results/pokemon_log.csv.
@@ -131,7 +133,8 @@ def main(a:argparse.Namespace)->None:
         with (a.out / "log.csv").open("w", newline="") as f:
             w = csv.DictWriter(f, list(rows[-1]), lineterminator="\n"); w.writeheader(); w.writerows(rows)
         if len(rows) % a.save and at["done"] < 1: continue
-        card = dict(data="creatures" if a.creatures else f"pokesprite 2.7.0, species not held out, at most {a.most} sprites of each", images=at["images"],
+        sprites = f"pokesprite 2.7.0, species not held out, at most {a.most} sprites of each"
+        card = dict(data="creatures" if a.creatures else sprites, images=at["images"],
                     steps=at["steps"], batch_size=a.batch, seconds=round(at["seconds"]), device=str(model.device),
                     threads=torch.get_num_threads(), held_out_loss=rows[-1]["loss_held"],
                     augmentation=f"flips, shifts of 2 pixels, hue, {a.augment:g} of the images each; told", command=a.command)
