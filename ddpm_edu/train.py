@@ -104,8 +104,7 @@ def train(
     p0, conv = params[0], any(p.ndim == 4 for p in params)
     layout = torch.preserve_format if not conv else torch.channels_last if channels_last else torch.contiguous_format
     if conv: model.to(memory_format=layout)
-    opt = opt or adam(model, lr)
-    images, skipped, t0 = 0, 0, time.perf_counter()
+    opt, images, skipped, t0 = opt or adam(model, lr), 0, 0, time.perf_counter()
     with _threads(1 if p0.device.type == "cpu" and not conv and sum(p.numel() for p in params) < 50_000 else None):
         for step, (epoch, x, y, cond) in enumerate(epochs(data, batch_size, seed), 1):
             if step == 1: check_range(x, "data"); model.train()
