@@ -1,7 +1,7 @@
 """The judge of sprites: train the reader that ships (ddpm_edu/pretrained/sprite_reader.safetensors), and score collections with it.
 
     python benchmarks/sprite_metric.py train [--path ARCHIVE] [--epochs 12]
-    python benchmarks/sprite_metric.py score [--path ARCHIVE] [MODEL ...] [--scale 1] [--n 1000] [--seed 0]
+    python benchmarks/sprite_metric.py score [--path ARCHIVE] [MODEL ...] [--scale 1] [--interval LOW HIGH] [--n 1000] [--seed 0]
 
 The protocol is Sprites-v1 of chapter 53: the reference is all sprites of the held-out species; a MODEL is the name of weights that ship,
 or a file that `load` opens, and draws N samples in its own way of sampling, coloured (if it knows labels) as the sprites in training are.
@@ -69,8 +69,9 @@ def collections(a:argparse.Namespace, train_x:Sprites, held:Sprites)->Iterator[t
         def drawn(name:str=name)->tuple[torch.Tensor, torch.Tensor|None]:
             model = load(name)
             y = train_x.sample(a.n, seed=a.seed)[1] if model.net.num_classes else None
-            return model.sample(a.n, y, a.scale, 100, seed=a.seed), y
-        yield dict(collection=Path(name).stem, weights=of_file(name), scale=f"{a.scale:g}", seed=str(a.seed), images=str(a.n)), drawn
+            return model.sample(a.n, y, a.scale, 100, seed=a.seed, guidance_interval=a.interval), y
+        scale = f"{a.scale:g}" + (" between {:g} and {:g}".format(*a.interval) if a.interval else "")
+        yield dict(collection=Path(name).stem, weights=of_file(name), scale=scale, seed=str(a.seed), images=str(a.n)), drawn
 
 
 def score(a:argparse.Namespace)->None:
@@ -84,7 +85,9 @@ def score(a:argparse.Namespace)->None:
         if key["collection"] != "held-out sprites": line |= {k: f"{v:.4f}" for k, v in sprite_score(x, held.x)._asdict().items()}
         if y is not None: line["asked"] = f"{(main_hue(to_uint8(x)) == y).float().mean():.4f}"
         line["command"] = "python benchmarks/sprite_metric.py score"
-        if key.get("weights"): line["command"] += f" {key['collection']} --scale {a.scale:g} --n {a.n} --seed {a.seed}"
+        if key.get("weights"):
+            within = " --interval {:g} {:g}".format(*a.interval) if a.interval else ""
+            line["command"] += f" {key['collection']} --scale {a.scale:g}{within} --n {a.n} --seed {a.seed}"
         lines.append(line); print({k: v for k, v in line.items() if k != "command"}, flush=True)
         with a.table.open("w", newline="") as f:
             w = csv.DictWriter(f, COLUMNS, lineterminator="\n"); w.writeheader(); w.writerows(lines)
@@ -97,6 +100,7 @@ if __name__ == "__main__":
     p.add_argument("--path", type=Path)
     p.add_argument("--epochs", type=int, default=12)
     p.add_argument("--scale", type=float, default=1., help="guidance scale of a model with labels")
+    p.add_argument("--interval", type=float, nargs=2, metavar=("LOW", "HIGH"), help="guide between these noise levels only")
     p.add_argument("--n", type=int, default=1000)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--table", type=Path, default=HERE/"results"/"sprite_metric.csv")

@@ -1,12 +1,15 @@
-"""Train the model of sprites that ships as `pokemon`: EDM preconditioning, folded pixels, augmentation that the network is told of.
+"""Train the model of sprites that ships as `pokemon`: EDM preconditioning over half of the colour, told augmentation.
 
     python benchmarks/train_pokemon.py [--path ARCHIVE] [--minutes 60] [--labels hue|generation|shiny|none] [--out outputs/pokemon]
 
 ARCHIVE is what `npm pack pokesprite-images@2.7.0` writes; left out, the sprites come from the cache or the network (see `pokemon`).
 `--creatures N` trains on N drawn creatures instead, which needs neither. Trained are the species that are not held out, regular and shiny,
 at most `--most` sprites of each (6): of 2,366, 148 are the creams and sweets of one species, which a model knows by heart before all else.
-A share of them, `--augment` (a quarter), is mirrored, a share shifted by up to two pixels, a share turned in hue, and the network is told
+A share of them, `--augment` (a tenth), is mirrored, a share shifted by up to two pixels, a share turned in hue, and the network is told
 all of it.
+
+The model works on brightness in full and colour at half the size (chapter 35), or with `--pixels` on pixels folded 2×2. `--start FILE`
+begins with the weights of a model in pixels, whose first and last layers are translated; then start with a learning rate that is lower.
 
 The optimiser is Muon (chapter 45), or Adam with `--opt adam`, whose gradients are clipped to norm 1: without, at a learning rate of 0.002,
 the training blew up after 900 steps. Should a round still end with a loss above 5, it is not saved and the script stops.
@@ -35,34 +38,58 @@ from ddpm_edu import KarrasDiffusion, UNet, load, set_seed
 from ddpm_edu.augment import Augmented, flips, hues, shifts
 from ddpm_edu.blocks import PreActBlock
 from ddpm_edu.core import default_device
+from ddpm_edu.half_colour import HalfColourDiffusion, from_half_colour, half_colour
 from ddpm_edu.muon import muon
 from ddpm_edu.saving import PRETRAINED
 from ddpm_edu.sprites import Sprites, creatures, pokemon
 from ddpm_edu.train import adam, ema_decay, train, validation_loss
 from ddpm_edu.viz import save_image
+from torch.nn import functional as F
 
 ROUND = 250 # steps
-# How the model is sampled: as many calls and as much fresh noise as still made the samples better to the eye (RECIPES.md).
-SAMPLING = dict(sampler="dpmpp_2m_sde", eta=3., n_steps=150, levels=dict(sigma_min=.05, sigma_max=40., rho=4.))
+# How the model is sampled; guidance comes on top (RECIPES.md).
+SAMPLING = dict(sampler="dpmpp_2m_sde", eta=2., n_steps=80, levels=dict(sigma_min=.05, sigma_max=40., rho=4.))
+COLOURS = 8 # in a finished sample, beside white and black
 
 
 def data_of(a:argparse.Namespace)->tuple[Sprites, Sprites]:
     "Training data, and what is held out to watch over it."
     if a.creatures: return tuple(creatures(n, seed, labels=a.labels) for seed, n in enumerate((a.creatures, max(50, a.creatures // 8))))
     trained, held = (pokemon(a.path, labels=a.labels, split=part) for part in ("train", "test"))
-    found = (np.flatnonzero(trained.species == name) for name in dict.fromkeys(trained.species.tolist()))
+    found = (np.flatnonzero(trained.species == name) for name in list(dict.fromkeys(trained.species.tolist()))[::a.every])
     return trained.subset(np.concatenate([i[np.linspace(0, len(i) - 1, min(len(i), a.most)).round().astype(int)] for i in found])), held
 
 
+def source(a:argparse.Namespace)->str:
+    "The data in words, for the card."
+    if a.creatures: return f"{a.creatures} drawn creatures"
+    which = f"one in {a.every} of the " if a.every > 1 else ""
+    return f"pokesprite 2.7.0, {which}species not held out, at most {a.most} of each"
+
+
+def translated(pixels:KarrasDiffusion)->dict[str, torch.Tensor]:
+    "The weights of a model over folded RGB pixels, for one over half of the colour: its first and last layers speak the other language."
+    unfold = lambda c: F.pixel_unshuffle(c, 2).flatten(1)
+    to_rgb = unfold(from_half_colour(torch.eye(6)[:, :, None, None], fit=False)).T                                   # 12 of 6
+    to_code = half_colour(F.pixel_shuffle(torch.eye(12)[:, :, None, None], 2)).flatten(1).T                          # 6 of 12
+    w = pixels.net.state_dict()
+    w["chain.init.weight"] = torch.einsum("oihw,ij->ojhw", w["chain.init.weight"], to_rgb)
+    w["chain.final.weight"] = torch.einsum("ji,iohw->johw", to_code, w["chain.final.weight"])
+    w["chain.final.bias"] = to_code @ w["chain.final.bias"]
+    return w
+
+
 def model_of(a:argparse.Namespace, data:Sprites, augment_dim:int)->KarrasDiffusion:
-    "A fresh model for these data."
+    "A fresh model for these data, or one that begins with what a model in pixels has learned."
     set_seed(a.seed)
-    net = UNet(3, a.width, 100, a.multipliers, len(data.classes or ()), a.blocks, middle_attention=a.attention, combine_embeddings="sum",
-               patch_size=a.patch, block=PreActBlock, augment_dim=augment_dim)
+    net = UNet(3 if a.pixels else 6, a.width, 100, a.multipliers, len(data.classes or ()), a.blocks, middle_attention=a.attention,
+               combine_embeddings="sum", patch_size=2 if a.pixels else 1, block=PreActBlock, augment_dim=augment_dim)
     torch.nn.init.zeros_(net.chain["final"].weight); torch.nn.init.zeros_(net.chain["final"].bias)
-    spread = round(data[:][0].std().item(), 3)
-    return KarrasDiffusion(net, data.shape, spread, .02, 80., density_options=dict(mean=a.mean, std=a.std),
-                           p_uncond=.1 if data.classes else 0., threshold="sharp", sampling=SAMPLING)
+    if a.start: net.load_state_dict(translated(load(a.start, device="cpu")))
+    kind, more = (KarrasDiffusion, {}) if a.pixels else (HalfColourDiffusion, dict(colours=COLOURS))
+    spread = round(data[:][0].std().item(), 3) if a.pixels else .5
+    return kind(net, data.shape, spread, .02, 80., density_options=dict(mean=a.mean, std=a.std), p_uncond=.1 if data.classes else 0.,
+                sampling=SAMPLING, **more)
 
 
 def optimiser(model:KarrasDiffusion, a:argparse.Namespace)->torch.optim.Optimizer:
@@ -102,9 +129,10 @@ def ship(a:argparse.Namespace)->Path:
     "The weights in the package, with what the package says of sampling them, and the record of their training."
     model = load(a.out / "model.safetensors")
     model.sampling = model.config["sampling"] = SAMPLING
-    model.threshold = model.config["threshold"] = "sharp"
+    model.colours = model.config["colours"] = COLOURS
     shutil.copy(a.out / "log.csv", Path(__file__).with_name("results") / "pokemon_log.csv")
-    return model.save(PRETRAINED / "pokemon.safetensors", torch.float16, **model.card | dict(scores="benchmarks/results/sprite_metric.csv"))
+    card = model.card | dict(data=source(a), scores="benchmarks/results/sprite_metric.csv")
+    return model.save(PRETRAINED / "pokemon.safetensors", torch.float16, **card)
 
 
 def main(a:argparse.Namespace)->None:
@@ -133,8 +161,7 @@ def main(a:argparse.Namespace)->None:
         with (a.out / "log.csv").open("w", newline="") as f:
             w = csv.DictWriter(f, list(rows[-1]), lineterminator="\n"); w.writeheader(); w.writerows(rows)
         if len(rows) % a.save and at["done"] < 1: continue
-        sprites = f"pokesprite 2.7.0, species not held out, at most {a.most} sprites of each"
-        card = dict(data="creatures" if a.creatures else sprites, images=at["images"],
+        card = dict(data=source(a), images=at["images"],
                     steps=at["steps"], batch_size=a.batch, seconds=round(at["seconds"]), device=str(model.device),
                     threads=torch.get_num_threads(), held_out_loss=rows[-1]["loss_held"],
                     augmentation=f"flips, shifts of 2 pixels, hue, {a.augment:g} of the images each; told", command=a.command)
@@ -147,11 +174,12 @@ if __name__ == "__main__":
     p.add_argument("--creatures", type=int, default=0, help="train on so many drawn creatures instead")
     p.add_argument("--labels", choices=["hue", "generation", "shiny", "none"], default="hue")
     p.add_argument("--most", type=int, default=6, help="sprites of one species")
+    p.add_argument("--every", type=int, default=1, help="only every such species, to learn fewer better")
     p.add_argument("--minutes", type=float, default=60.)
-    p.add_argument("--batch", type=int, default=32)
+    p.add_argument("--batch", type=int, default=64)
     p.add_argument("--opt", choices=["muon", "adam"], default="muon")
-    p.add_argument("--lr", type=float, default=.016)
-    p.add_argument("--hold", type=float, default=.3, help="part of the training at the full learning rate")
+    p.add_argument("--lr", type=float, default=.012)
+    p.add_argument("--hold", type=float, default=.25, help="part of the training at the full learning rate")
     p.add_argument("--decay", type=float, default=.999, help="of the averaged weights")
     p.add_argument("--mean", type=float, default=.1, help="of ln σ in training")
     p.add_argument("--std", type=float, default=1.4, help="of ln σ in training")
@@ -159,8 +187,9 @@ if __name__ == "__main__":
     p.add_argument("--multipliers", type=int, nargs="+", default=[1, 2, 3])
     p.add_argument("--blocks", type=int, default=2)
     p.add_argument("--attention", action="store_true", help="attention in the middle")
-    p.add_argument("--patch", type=int, default=2)
-    p.add_argument("--augment", type=float, default=.25, help="how often an image is mirrored, shifted, turned in hue")
+    p.add_argument("--pixels", action="store_true", help="work on folded pixels instead of half of the colour")
+    p.add_argument("--start", type=Path, help="weights of a model in pixels to begin with")
+    p.add_argument("--augment", type=float, default=.1, help="how often an image is mirrored, shifted, turned in hue")
     p.add_argument("--bf16", action="store_true", help="compute the network in bfloat16")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--save", type=int, default=20, help="rounds between two samples.png")

@@ -31,7 +31,7 @@ class GaussianDiffusion(DenoisingModel):
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
         objective:str="eps", # what the network predicts: "eps", "x0" or "v"
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
-        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic", "sharp" (chapter 11) or `None`
+        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic" (chapter 11) or `None`
         quantize:bool=False, # ask the network at whole steps only, for one that cannot take fractions
     ):
         get_objective(objective)                                            # complains about unknown names

@@ -123,7 +123,7 @@ class KarrasDiffusion(DenoisingModel):
         loss:str="edm", # how much each level counts: a name from `WEIGHTS`
         learned_variance:bool=False, # the network answers with one channel more: the logarithm of its own squared error
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
-        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic", "sharp" (chapter 11) or `None`
+        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic" (chapter 11) or `None`
         sampling:dict[str, Any]|None=None, # what is best where nothing is asked: "sampler", its options, "n_steps", "levels" (a dict)
     ):
         options, self.sampling = dict(density_options or {}), {"sampler": "ddpm"} | (sampling or {})

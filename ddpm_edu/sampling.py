@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .core import SeededNoise, Step, progress_bar
-from .denoisers import dynamic_threshold, sharp_threshold, static_threshold
+from .denoisers import dynamic_threshold, static_threshold
 from .guidance import drop_labels, guided
 from .samplers import final
 from .sde_solvers import get_sampler
@@ -32,7 +32,7 @@ class DenoisingModel(nn.Module):
         net:nn.Module, # the only part that is trained
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
-        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic", "sharp" (chapter 11) or `None`
+        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic" (chapter 11) or `None`
         **more:Any, # further arguments of the class, to be saved with it
     ):
         super().__init__()
@@ -59,11 +59,11 @@ def begin(self:DenoisingModel, sampler:Callable, D:Callable, z:Tensor, sigmas:Te
 # %% ../nbs/29_sampling.ipynb #3180a077
 def thresholded(
     D:Callable|None, # a denoiser
-    threshold:str|None, # "static", "dynamic", "sharp" or `None`
+    threshold:str|None, # "static", "dynamic" or `None`
 )->Callable: # a denoiser
     "Wrap a denoiser by the name of a threshold."
-    wrappers = {"static": static_threshold, "dynamic": dynamic_threshold, "sharp": sharp_threshold, None: lambda D: D}
-    if threshold not in wrappers: raise ValueError(f"unknown threshold {threshold!r}: choose 'static', 'dynamic', 'sharp' or None")
+    wrappers = {"static": static_threshold, "dynamic": dynamic_threshold, None: lambda D: D}
+    if threshold not in wrappers: raise ValueError(f"unknown threshold {threshold!r}: choose 'static', 'dynamic' or None")
     return wrappers[threshold](D)
 
 def takes_labels(
@@ -78,7 +78,7 @@ def takes_labels(
 @patch
 def denoiser(self:DenoisingModel,
     guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated
-    threshold:str|None="model", # "static", "dynamic", "sharp", `None`, or "model": as the model was built
+    threshold:str|None="model", # "static", "dynamic", `None`, or "model": as the model was built
     guidance_rescale:float=0., # see `guided`: share of the added contrast that is taken back
     guidance_interval:tuple[float, float]|None=None, # see `guided`: noise levels (low, high) between which to guide
 )->Callable: # `D(x, sigma, y=None, **cond) -> x0`

@@ -186,9 +186,10 @@ class GuidanceExplorer:
         size:int=224, # width of an image on the screen, about, in pixels
         **options:Any, # for `sample_iter`, without a control: `guidance_interval`, `spacing`, …
     ):
-        if len(model.data_shape) != 3 or model.data_shape[0] not in (1, 3):
-            raise ValueError(f"samples of shape {list(model.data_shape)} are no pictures: give a model of images, 1 or 3 channels")
-        self.model, self.options, self.zoom = model, options, max(1, size // model.data_shape[-1])
+        self.shape = getattr(model, "picture_shape", model.data_shape)
+        if len(self.shape) != 3 or self.shape[0] not in (1, 3):
+            raise ValueError(f"samples of shape {list(self.shape)} are no pictures: give a model of images, 1 or 3 channels")
+        self.model, self.options, self.zoom = model, options, max(1, size // self.shape[-1])
         self.steps, self.error, sampler = [], None, sampler or model.sampler
         eta = default_eta(sampler, model) if eta is None else eta
         self.controls = _controls(model, labels, dict(label=label, guidance_scale=guidance_scale, n_steps=n_steps, sampler=sampler,
@@ -200,8 +201,8 @@ class GuidanceExplorer:
 @patch
 def _lay_out(self:GuidanceExplorer)->None:
     "Make what shows the result, put all in a box, and listen."
-    w, (_, high, wide) = ipywidgets, self.model.data_shape
-    blank = Step(0, None, 0., torch.zeros(1, *self.model.data_shape), None, 0)
+    w, (_, high, wide) = ipywidgets, self.shape
+    blank = Step(0, None, 0., torch.zeros(1, *self.shape), None, 0)
     size = dict(width=f"{(2 * wide + 2) * self.zoom}px", height=f"{high * self.zoom}px")
     self.image = w.Image(value=picture(blank, self.zoom), format="png", layout=size)
     self.slider = w.IntSlider(0, min=0, max=0, description="at step", style=_STYLE, layout=dict(width="auto"))
