@@ -48,7 +48,7 @@ from torch.nn import functional as F
 
 ROUND = 250 # steps
 # How the model is sampled; guidance comes on top (RECIPES.md).
-SAMPLING = dict(sampler="dpmpp_2m_sde", eta=2., n_steps=80, levels=dict(sigma_min=.05, sigma_max=40., rho=4.))
+SAMPLING = dict(sampler="dpmpp_2m_sde", eta=1., n_steps=50, levels=dict(sigma_min=.05, sigma_max=40., rho=4.))
 COLOURS = 8 # in a finished sample, beside white and black
 
 

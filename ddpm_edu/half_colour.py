@@ -71,7 +71,7 @@ def few_colours(
     x:Tensor, # `[B, 3, H, W]` pictures in [-1, 1]
     n:int=8, # colours for each, beside white and black
     flat:float=.06, # how much a neighbour of the same colour counts, against squared differences of colour; 0 for not at all
-    white:float=.92, black:float=-.85, # all three channels above the one are paper, all below the other are ink
+    white:float=.8, black:float=-.6, # all three channels above the one are paper, all below the other are ink
 )->Tensor: # `[B, 3, H, W]`
     "Paint each picture with few colours of its own, in flat areas. The same picture gives the same result."
     if n < 1: raise ValueError(f"`n` is {n}: a picture needs at least one colour")
