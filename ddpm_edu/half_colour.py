@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -98,31 +99,38 @@ class HalfColourDiffusion(KarrasDiffusion):
         self.picture_shape, self.colours = tuple(data_shape), colours
         self.config |= dict(data_shape=list(data_shape), colours=colours)
 
-    def loss(self, x0:Tensor, y:Tensor|None=None, **cond:Any)->Tensor: # `[B]`
-        "The loss of chapter 32 for pictures `[B, 3, H, W]`; `loss_at` is for codes."
-        if x0.shape[1:] != self.picture_shape:
-            raise ValueError(f"the data have shape {list(x0.shape[1:])} and the model was built for {list(self.picture_shape)}: "
-                             "give `data_shape`")
-        return super().loss(half_colour(x0), y, **cond)
+# %% ../nbs/35_half_colour.ipynb #5e1fa0c1
+@patch
+def loss(self:HalfColourDiffusion, x0:Tensor, y:Tensor|None=None, **cond:Any)->Tensor: # `[B]`
+    "The loss of chapter 32 for pictures `[B, 3, H, W]`; `loss_at` is for codes."
+    if x0.shape[1:] != self.picture_shape:
+        raise ValueError(f"the data have shape {list(x0.shape[1:])} and the model was built for {list(self.picture_shape)}: "
+                         "give `data_shape`")
+    return KarrasDiffusion.loss(self, half_colour(x0), y, **cond)
 
-    def denoiser(self, guidance_scale:float=1., threshold:str|None="model", guidance_rescale:float=0.,
-                 guidance_interval:tuple[float, float]|None=None)->Callable:
-        "The denoiser that samplers get, of codes; thresholds look at the picture."
-        D = guided(self.denoise, guidance_scale, guidance_rescale, guidance_interval)
-        name = self.threshold if threshold == "model" else threshold
-        if name is None: return D
-        seen = thresholded(lambda *a, **cond: from_half_colour(D(*a, **cond)), name)
-        return lambda *a, **cond: half_colour(seen(*a, **cond))
+@patch
+def denoiser(self:HalfColourDiffusion, guidance_scale:float=1., threshold:str|None="model", guidance_rescale:float=0.,
+             guidance_interval:tuple[float, float]|None=None)->Callable:
+    "The denoiser that samplers get, of codes; thresholds look at the picture."
+    D = guided(self.denoise, guidance_scale, guidance_rescale, guidance_interval)
+    name = self.threshold if threshold == "model" else threshold
+    if name is None: return D
+    seen = thresholded(lambda *a, **cond: from_half_colour(D(*a, **cond)), name)
+    return lambda *a, **cond: half_colour(seen(*a, **cond))
 
-    def finish(self, z:Tensor)->Tensor: # `[B, 3, H, W]`
-        "The pictures that finished codes `[B, 6, H/2, W/2]` stand for."
-        x = from_half_colour(z)
-        return few_colours(x, self.colours) if self.colours else x
+# %% ../nbs/35_half_colour.ipynb #5e1fa0c2
+@patch
+def finish(self:HalfColourDiffusion, z:Tensor)->Tensor: # `[B, 3, H, W]`
+    "The pictures that finished codes `[B, 6, H/2, W/2]` stand for."
+    x = from_half_colour(z)
+    return few_colours(x, self.colours) if self.colours else x
 
-    def sample_iter(self, *args:Any, **kwargs:Any)->Iterator[Step]:
-        "As in chapter 29, with pictures in the steps. `noise` is that of the codes."
-        return map(self._pictured, super().sample_iter(*args, **kwargs))
+@patch
+def sample_iter(self:HalfColourDiffusion, *args:Any, **kwargs:Any)->Iterator[Step]:
+    "As in chapter 29, with pictures in the steps. `noise` is that of the codes."
+    return map(self._pictured, KarrasDiffusion.sample_iter(self, *args, **kwargs))
 
-    def _pictured(self, s:Step)->Step:
-        x = from_half_colour(s.x, fit=False) if s.sigma else self.finish(s.x)
-        return replace(s, x=x, x0=None if s.x0 is None else from_half_colour(s.x0))
+@patch
+def _pictured(self:HalfColourDiffusion, s:Step)->Step:
+    x = from_half_colour(s.x, fit=False) if s.sigma else self.finish(s.x)
+    return replace(s, x=x, x0=None if s.x0 is None else from_half_colour(s.x0))
