@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from ddpm_edu.folder import _safely
-from ddpm_edu.sprites import _decode, _sprite_files, pixel_sum
+from ddpm_edu.pokesprite import _decode, _sprite_files, pixel_sum
 
 OUT = Path(__file__).resolve().parents[1]/"ddpm_edu/assets/pokesprite.txt"
 HEAD = """# Facts about the box sprites of pokesprite 2.7.0 (github.com/msikma/pokesprite; images (c) Nintendo, Creatures, Game Freak).

@@ -4,7 +4,7 @@
     python benchmarks/sprite_metric.py score [--path ARCHIVE] [MODEL ...] [--scale 1] [--interval LOW HIGH] [--n 1000] [--seed 0]
 
 The protocol is Sprites-v1 of chapter 53: the reference is all sprites of the held-out species; a MODEL is the name of weights that ship,
-or a file that `load` opens, and draws N samples in its own way of sampling, coloured (if it knows labels) as the sprites in training are.
+or a file that `load` opens, and draws N samples in its own way of sampling, asked (if it knows labels) for what sprites in training are.
 `copies` is the share of the first 500 images that `copied` of chapter 52 calls copies of a training sprite, both colourings and all forms
 of a species being one group; `asked`, the share whose main hue is the one that was asked for.
 
@@ -24,7 +24,8 @@ from ddpm_edu.augment import Augmented, flips, hues, shifts
 from ddpm_edu.core import to_uint8
 from ddpm_edu.neighbours import copied
 from ddpm_edu.reader import FAULTS, SpriteReader, SpriteScore, spoil, sprite_score
-from ddpm_edu.sprites import Sprites, creatures, main_hue, pokemon
+from ddpm_edu.pokesprite import pokemon
+from ddpm_edu.sprites import Sprites, creatures, main_hue
 from ddpm_edu.train import adam, anneal, budget, train, until
 from guidance_sweep import of_file
 
@@ -68,8 +69,9 @@ def collections(a:argparse.Namespace, train_x:Sprites, held:Sprites)->Iterator[t
     for name in a.models:
         def drawn(name:str=name)->tuple[torch.Tensor, torch.Tensor|None]:
             model = load(name)
-            y = train_x.sample(a.n, seed=a.seed)[1] if model.net.num_classes else None
-            return model.sample(a.n, y, a.scale, 100, seed=a.seed, guidance_interval=a.interval), y
+            if not model.net.num_classes: return model.sample(a.n, batch_size=100, seed=a.seed), None
+            real, y = pokemon(a.path, labels=model.card.get("labels", "hue"), split="train").sample(a.n, seed=a.seed)
+            return model.sample(a.n, y, a.scale, 100, seed=a.seed, guidance_interval=a.interval), main_hue(to_uint8(real))
         scale = f"{a.scale:g}" + (" between {:g} and {:g}".format(*a.interval) if a.interval else "")
         yield dict(collection=Path(name).stem, weights=of_file(name), scale=scale, seed=str(a.seed), images=str(a.n)), drawn
 
@@ -80,10 +82,10 @@ def score(a:argparse.Namespace)->None:
     lines = list(csv.DictReader(a.table.open())) if a.table.exists() else []
     for key, make in collections(a, train_x, held):
         if any(key.items() <= r.items() for r in lines): continue
-        x, y = make()
+        x, hue = make()
         line = key | dict(images=len(x), copies=f"{copied(x[:500], train_x, train_x.species).float().mean():.4f}")
         if key["collection"] != "held-out sprites": line |= {k: f"{v:.4f}" for k, v in sprite_score(x, held.x)._asdict().items()}
-        if y is not None: line["asked"] = f"{(main_hue(to_uint8(x)) == y).float().mean():.4f}"
+        if hue is not None: line["asked"] = f"{(main_hue(to_uint8(x)) == hue).float().mean():.4f}"
         line["command"] = "python benchmarks/sprite_metric.py score"
         if key.get("weights"):
             within = " --interval {:g} {:g}".format(*a.interval) if a.interval else ""

@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 _homes = dict(
     GaussianDiffusion="diffusion", UNet="unet", UNetFixed="unet_fixed", ConditionalChain="chain", PointNet="chain",
     fit="train", load="saving", fld="metrics", digits="data", spiral="data", SAMPLERS="sde_solvers", KarrasDiffusion="karras",
-    fashion="data", image_folder="folder", pokemon="sprites", creatures="sprites", hub_data="hub", Augmented="augment",
+    fashion="data", image_folder="folder", pokemon="pokesprite", creatures="sprites", hub_data="hub", Augmented="augment",
     GuidanceExplorer="widgets",
     default_device="core", set_seed="core",
 )

@@ -6,7 +6,6 @@
 __all__ = ['guided', 'drop_labels']
 
 # %% ../nbs/13_guidance.ipynb #a0a97f7c
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,8 +25,9 @@ def _check_labels(y:Tensor, n:int)->None:
         what = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else repr(y)
         raise ValueError(f"`y` must be a tensor of {n} whole numbers, one label a sample (-1 for none), not {what}")
 
-def _check_options(s:float, rescale:float, interval:tuple[float, float]|None)->None:
-    if not math.isfinite(s): raise ValueError(f"guidance_scale = {s}: it must be a finite number; 1.0 turns guidance off")
+def _check_options(s:float|Tensor, rescale:float, interval:tuple[float, float]|None)->None:
+    if not torch.as_tensor(s).isfinite().all():
+        raise ValueError(f"guidance_scale = {s}: it must be a finite number; 1.0 turns guidance off")
     if not 0 <= rescale <= 1: raise ValueError(f"rescale = {rescale}: it is a share, from 0 (off) to 1")
     if interval is not None and not (len(interval) == 2 and 0 <= interval[0] < interval[1]):
         raise ValueError(f"interval = {interval}: give two noise levels (low, high) with 0 <= low < high, or `None` to guide at all levels")
@@ -35,25 +35,26 @@ def _check_options(s:float, rescale:float, interval:tuple[float, float]|None)->N
 # %% ../nbs/13_guidance.ipynb #7ddd59f9
 def guided(
     D:Callable[..., Tensor], # a denoiser that knows labels, -1 among them
-    guidance_scale:float, # s: 0 ignores the labels, 1 is `D` itself, above 1 exaggerates them
+    guidance_scale:float|Tensor, # s: 0 ignores the labels, 1 is `D` itself, above 1 exaggerates them; `[C, 1, 1]`: one for each channel
     rescale:float=0., # φ, 0 … 1: how much of the contrast that guidance adds to an image is taken back
     interval:tuple[float, float]|None=None, # guide only where low < sigma ≤ high, elsewhere s = 1; `None`: everywhere
 )->Callable[..., Tensor]: # a denoiser; `y=None` goes to `D` as it is
     "Classifier-free guidance, `uncond + s·(cond - uncond)` (Ho & Salimans 2022). Raises `ValueError` for bad options or labels."
-    s = float(guidance_scale)
+    several = isinstance(guidance_scale, Tensor) and guidance_scale.numel() > 1
+    s = guidance_scale if several else float(guidance_scale)
     _check_options(s, rescale, interval)
     def guided_denoiser(x:Tensor, sigma:Tensor, y:Tensor|None=None, **cond:Any)->Tensor:
         if y is None: return D(x, sigma, **cond)
         _check_labels(y, len(x))
         inside = None if interval is None else (sigma > interval[0]) & (sigma <= interval[1]) # [B]
-        if s == 1 or (inside is not None and not inside.any()): return D(x, sigma, y=y, **cond)
+        if (not several and s == 1) or (inside is not None and not inside.any()): return D(x, sigma, y=y, **cond)
         y = y.long()
         nothing = torch.full_like(y, -1)                                      # bytes could not hold it
-        if s == 0 and inside is None: return D(x, sigma, y=nothing, **cond)
+        if not several and s == 0 and inside is None: return D(x, sigma, y=nothing, **cond)
         both = {k: _twice(v, len(x)) for k, v in cond.items()}
         c, u = D(torch.cat([x, x]), _twice(sigma, len(x)), y=torch.cat([y, nothing]), **both).chunk(2)
         g = u + s * (c - u)
-        if rescale and s: g = _rescaled(g, c, rescale)
+        if rescale and (several or s): g = _rescaled(g, c, rescale)
         return g if inside is None else torch.where(expand(inside, x), g, c)
     return guided_denoiser
 

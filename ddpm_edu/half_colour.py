@@ -92,12 +92,13 @@ class HalfColourDiffusion(KarrasDiffusion):
         data_shape:Sequence[int], # `(3, H, W)`, even sides
         *args:Any, # as for `KarrasDiffusion`; `sigma_data` is that of the codes: `half_colour(data).std()`
         colours:int|None=None, # paint finished samples with so many: see `few_colours`
+        colour_guidance:float=1., # how much of a guidance above 1 colours get: 1 all of it, 0 none
         **options:Any, # likewise
     ):
         codes = half_colour(torch.zeros(1, *data_shape)).shape[1:]         # complains about other shapes
         super().__init__(net, codes, *args, **options)
-        self.picture_shape, self.colours = tuple(data_shape), colours
-        self.config |= dict(data_shape=list(data_shape), colours=colours)
+        self.picture_shape, self.colours, self.colour_guidance = tuple(data_shape), colours, colour_guidance
+        self.config |= dict(data_shape=list(data_shape), colours=colours, colour_guidance=colour_guidance)
 
 # %% ../nbs/35_half_colour.ipynb #5e1fa0c1
 @patch
@@ -112,6 +113,9 @@ def loss(self:HalfColourDiffusion, x0:Tensor, y:Tensor|None=None, **cond:Any)->T
 def denoiser(self:HalfColourDiffusion, guidance_scale:float=1., threshold:str|None="model", guidance_rescale:float=0.,
              guidance_interval:tuple[float, float]|None=None)->Callable:
     "The denoiser that samplers get, of codes; thresholds look at the picture."
+    if guidance_scale > 1 and self.colour_guidance != 1:
+        share = torch.tensor([1.] * 4 + [self.colour_guidance] * 2, device=self.device)
+        guidance_scale = 1 + (guidance_scale - 1) * share[:, None, None]
     D = guided(self.denoise, guidance_scale, guidance_rescale, guidance_interval)
     name = self.threshold if threshold == "model" else threshold
     if name is None: return D

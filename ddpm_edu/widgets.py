@@ -162,7 +162,7 @@ _STYLE, _WIDE = dict(description_width="5.5em"), dict(width="21em")
 def _controls(model:DenoisingModel, names:Sequence[str]|None, v:dict[str, Any])->dict[str, ipywidgets.Widget]:
     "The controls by the argument of `explore` that they stand for; `v` holds their first values."
     w, look, most = ipywidgets, dict(style=_STYLE, layout=_WIDE), min(100, getattr(model, "T", 100))
-    if names is None: names = range(getattr(model.net, "num_classes", 0) or 0)
+    if names is None: names = getattr(model, "card", {}).get("classes") or range(getattr(model.net, "num_classes", 0) or 0)
     labels = [("any", -1), *((str(name), k) for k, name in enumerate(names))]
     eta, out = v["eta"], {}
     if takes_labels(model.net) and len(labels) > 1:
@@ -180,7 +180,7 @@ class GuidanceExplorer:
     "Controls around a model, and the way of one sample from noise to data. As the last line of a cell it shows itself."
     def __init__(self,
         model:DenoisingModel, # of images
-        labels:Sequence[str]|None=None, # names of its classes; their numbers if left out
+        labels:Sequence[str]|None=None, # names of its classes; if left out, those that its card has, or numbers
         label:int=0, guidance_scale:float=2., n_steps:int=20, # where the controls stand at first: see `explore`
         sampler:str|None=None, eta:float|None=None, seed:int=0, # likewise
         size:int=224, # width of an image on the screen, about, in pixels

@@ -12,13 +12,14 @@ from ddpm_edu.widgets import GuidanceExplorer
 @pytest.fixture
 def model():
     set_seed(0)
-    return HalfColourDiffusion(UNet(6, 8, 100, (1, 2), 2, middle_attention=False), (3, 16, 12), .5, p_uncond=.1, colours=4).eval()
+    net = UNet(6, 8, 100, (1, 2), 2, middle_attention=False)
+    return HalfColourDiffusion(net, (3, 16, 12), .5, p_uncond=.1, colours=4, colour_guidance=.3).eval()
 
 
 def test_a_file_brings_all_of_it_back(model, tmp_path):
     again = load(model.save(tmp_path / "m.safetensors"), device="cpu")
-    assert (type(again), again.colours, again.picture_shape) == (HalfColourDiffusion, 4, (3, 16, 12))
-    assert torch.equal(again.sample(5, 1, n_steps=4, seed=0), model.sample(5, 1, n_steps=4, seed=0))
+    assert (type(again), again.colours, again.colour_guidance, again.picture_shape) == (HalfColourDiffusion, 4, .3, (3, 16, 12))
+    assert torch.equal(again.sample(5, 1, 3., n_steps=4, seed=0), model.sample(5, 1, 3., n_steps=4, seed=0))
 
 
 def test_it_trains_on_pictures():
@@ -34,6 +35,13 @@ def test_it_trains_on_pictures():
 def test_the_explorer_shows_pictures(model):
     explorer = GuidanceExplorer(model, n_steps=2)
     assert explorer.shape == (3, 16, 12)
+    explorer.close()
+
+
+def test_the_explorer_calls_classes_what_the_card_calls_them(model):
+    model.card = dict(classes=["red fish", "blue bug"])
+    explorer = GuidanceExplorer(model, n_steps=2)
+    assert [name for name, _ in explorer.controls["label"].options] == ["any", "red fish", "blue bug"]
     explorer.close()
 
 

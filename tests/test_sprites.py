@@ -23,8 +23,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import loopback_works
-from ddpm_edu import data, sprites
-from ddpm_edu.sprites import Sprites, draw_creatures, held_out, manifest, pixel_sum, place, pokemon
+from ddpm_edu import data, pokesprite
+from ddpm_edu.pokesprite import held_out, manifest, pixel_sum, pokemon
+from ddpm_edu.sprites import Sprites, draw_creatures, place
 from PIL import Image
 
 NAMES = ["amon", "bmon", "bmon-mega", "mr-mon", "mr-mon-galar", "zed"]
@@ -49,8 +50,8 @@ def source(tmp_path, monkeypatch):
     "A played repository, its archive, a manifest to match, and a cache of our own."
     text = play(tmp_path/"pokesprite-c5aa")
     (tmp_path/"manifest.txt").write_text("# names\n" + text)
-    monkeypatch.setattr(sprites, "MANIFEST", tmp_path/"manifest.txt")
-    monkeypatch.setattr(sprites, "_cache", lambda: tmp_path/"cache")
+    monkeypatch.setattr(pokesprite, "MANIFEST", tmp_path/"manifest.txt")
+    monkeypatch.setattr(pokesprite, "_cache", lambda: tmp_path/"cache")
     monkeypatch.setattr(data, "IN_TEST", True)
     with tarfile.open(tmp_path/"s.tar.gz", "w:gz") as t: t.add(tmp_path/"pokesprite-c5aa", "pokesprite-c5aa")
     return tmp_path
@@ -75,7 +76,7 @@ def serve(monkeypatch):
         if not loopback_works(): pytest.skip("there is no loopback interface to run a server on")
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, blob, cut)); servers.append(server)
         threading.Thread(target=partial(server.serve_forever, poll_interval=.01), daemon=True).start()
-        monkeypatch.setattr(sprites, "URL", f"http://127.0.0.1:{server.server_port}/pokesprite.tar.gz")
+        monkeypatch.setattr(pokesprite, "URL", f"http://127.0.0.1:{server.server_port}/pokesprite.tar.gz")
 
     yield start
     for server in servers: server.shutdown(); server.server_close()
@@ -85,7 +86,7 @@ def test_download_then_cache_then_offline(source, serve, monkeypatch):
     serve((source/"s.tar.gz").read_bytes())
     d = pokemon()
     assert len(d) == 12 and torch.equal(d.x, pokemon(source/"s.tar.gz").x)
-    monkeypatch.setattr(sprites, "URL", "http://127.0.0.1:9/none")      # the discard port: nobody listens
+    monkeypatch.setattr(pokesprite, "URL", "http://127.0.0.1:9/none")      # the discard port: nobody listens
     assert torch.equal(pokemon().x, d.x)
 
 
@@ -101,7 +102,7 @@ def test_a_bad_server_leaves_nothing_behind(source, serve, fault, tmp_path):
 
 
 def test_offline_without_a_cache_says_both_ways(source, monkeypatch):
-    monkeypatch.setattr(sprites, "URL", "http://127.0.0.1:9/none")
+    monkeypatch.setattr(pokesprite, "URL", "http://127.0.0.1:9/none")
     for options in (dict(), dict(download=False)):
         with pytest.raises(OSError, match=r"online, or fetch them .*`npm pack pokesprite-images@2.7.0`, and pass that file .* as `path`"):
             pokemon(**options)
@@ -137,7 +138,7 @@ def test_wrong_manifest_is_another_cache(source):
 
 def fill(source, queue):
     "In another process: read, and so fill the cache."
-    sprites.MANIFEST, sprites._cache = source/"manifest.txt", lambda: source/"cache"
+    pokesprite.MANIFEST, pokesprite._cache = source/"manifest.txt", lambda: source/"cache"
     queue.put(hashlib.sha256(pokemon(source/"s.tar.gz").x.numpy().tobytes()).hexdigest())
 
 
@@ -155,12 +156,12 @@ def test_two_processes_fill_the_cache_at_once(source):
 def test_a_full_disk_costs_only_the_cache(source, monkeypatch):
     def full(*args):
         with open("/dev/full", "wb") as f: f.write(b"x"); f.flush()
-    monkeypatch.setattr(sprites, "write_file", full)
+    monkeypatch.setattr(pokesprite, "write_file", full)
     with pytest.warns(UserWarning, match="not kept for the next time"): assert len(pokemon(source/"s.tar.gz")) == 12
 
 
 def test_split_by_species(source, monkeypatch):
-    monkeypatch.setattr(sprites, "held_out", lambda s: s == "mr-mon")
+    monkeypatch.setattr(pokesprite, "held_out", lambda s: s == "mr-mon")
     train, test = pokemon(source, split="train"), pokemon(source, split="test")
     assert set(test.names) == {"mr-mon", "mr-mon-galar"} and len(test) == 4 and len(train) == 8
     assert not set(train.species) & set(test.species) and isinstance(test.subset([0]), Sprites)
@@ -170,7 +171,7 @@ def test_manifest_holds_facts_only():
     entries = manifest()
     assert len(entries) == 1332 and len({e.species for e in entries}) == len({e.number for e in entries}) == 905
     assert [sum(e.form == "" and e.generation == g for e in entries) > 60 for g in range(1, 9)] == [True] * 8
-    assert sprites.MANIFEST.stat().st_size < 100_000
+    assert pokesprite.MANIFEST.stat().st_size < 100_000
     assert 80 < len({e.species for e in entries if held_out(e.species)}) < 140
 
 
@@ -203,7 +204,7 @@ def published(tmp_path_factory):
 
 
 def test_the_published_sprites(published, tmp_path, monkeypatch):
-    monkeypatch.setattr(sprites, "_cache", lambda: tmp_path/"cache")
+    monkeypatch.setattr(pokesprite, "_cache", lambda: tmp_path/"cache")
     start = time.process_time(); d = pokemon(published, labels="generation"); first = time.process_time() - start
     start = time.process_time(); again = pokemon(labels="shiny"); second = time.process_time() - start
     print(f"{first:.2f} s, then {second:.2f} s of a core, {d.x.numel() / 1e6:.1f} MB")
@@ -216,7 +217,7 @@ def test_the_published_sprites(published, tmp_path, monkeypatch):
 
 
 def test_the_published_folder_is_the_same(published, tmp_path, monkeypatch):
-    monkeypatch.setattr(sprites, "_cache", lambda: tmp_path/"cache")
+    monkeypatch.setattr(pokesprite, "_cache", lambda: tmp_path/"cache")
     with tarfile.open(published) as t: t.extractall(tmp_path/"x", [m for m in t if "/pokemon-gen8/" in m.name], filter="data")
     assert torch.equal(pokemon(tmp_path/"x").x, pokemon(published).x)
     one = next((tmp_path/"x").rglob("pokemon-gen8/shiny/abra.png")); one.write_bytes(one.read_bytes()[:-30])
