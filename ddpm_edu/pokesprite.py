@@ -179,7 +179,7 @@ def pokemon(
     path:str|Path|None=None, # a folder or archive of pokesprite-images 2.7.0; else the cache, else a download
     shiny:bool|None=None, # `False`: regular ones only, `True`: shiny ones only, `None`: both
     labels:str|Sequence[str]|None=None, # "shiny", "generation" (0 for the first), "hue" (see `main_hue`), "body" (`BODIES`), or several
-    split:str="all", # "train", or "test" for the eighth of the species that is kept back, or "all"
+    split:str="all", # "train", or "test" for the species that are kept back (see `held_out`), or "all"
     size:int=48, # pixels a side
     download:bool=True, # `False`: never ask the network
 )->Sprites: # uint8 images `[N, 3, size, size]` over white
