@@ -91,7 +91,7 @@ def translated(pixels:KarrasDiffusion)->dict[str, torch.Tensor]:
 def begun(net:UNet, old:KarrasDiffusion)->dict[str, torch.Tensor]:
     "The weights of an earlier model for this network, which may have finer classes."
     w = old.net.state_dict() if isinstance(old, HalfColourDiffusion) or net.in_channels == 3 else translated(old)
-    if net.num_classes:
+    if net.num_classes and "label.weight" in w:
         none, *rows = w["label.weight"]
         w["label.weight"] = torch.stack([none] + [r for r in rows for _ in range(net.num_classes // len(rows))])
     return w

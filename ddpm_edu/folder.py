@@ -116,6 +116,7 @@ def _tar_members(path:Path, limit:int)->Iterator[_Member]:
             _renewed(b, limit)
         while b.read(1 << 16): pass          # to the end, where gzip keeps its checksum
 
+# %% ../nbs/04_folder.ipynb #b914fb18
 def _magic(path:Path)->bytes:
     "The first two bytes, by which formats know each other."
     with open(path, "rb") as f: return f.read(2)
@@ -347,6 +348,7 @@ def _images(files:dict[str, Callable[[], bytes]], where:str, size:Any, channels:
     source = _Source(files, decode, (channels, h, w), options, _place(where, options, cache), memory, workers)
     return source.stored() or source.filled()
 
+# %% ../nbs/04_folder.ipynb #2b5226db
 @patch
 def filled(self:_Source)->tuple[Tensor, dict]:
     "From the files, and into the cache. Raises `OSError` where mapped images have no place."

@@ -346,7 +346,7 @@ def test_an_archive_is_as_good_as_its_folder(tmp_path, folder, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/tmp/a.png", "..\\a.png", "C:\\a.png", "./../a.png", "..", "a/.."])
+@pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/a.png", "..\\a.png", "C:\\a.png", "./../a.png", "..", "a/.."])
 def test_paths_that_lead_outside_are_refused(tmp_path, kind, name):
     path = make(tmp_path / kind, [("good.png", png()), (name, png())])
     with pytest.raises(ValueError, match="points outside of it") as e: image_folder(path, 16)
