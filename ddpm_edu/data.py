@@ -287,9 +287,9 @@ def _cache()->Path:
 def _official(name:str, of:str="MNIST")->bytes:
     "The unpacked bytes of an official file from the cache, else from the first mirror that serves it."
     cached = _cache() / _known(of)[2] / f"{name}.gz"
-    if cached.exists():
-        try: return _checked(cached, name, of)
-        except ValueError: cached.unlink(missing_ok=True)
+    try: return _checked(cached, name, of)
+    except (FileNotFoundError, NotADirectoryError): pass             # not there, or another process has just taken it away
+    except ValueError: cached.unlink(missing_ok=True)
     return _from_mirrors(name, cached, of)
 
 # %% ../nbs/02_data.ipynb #428a7ac0
