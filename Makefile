@@ -30,7 +30,7 @@ $(STAMP):
 	@rm -f .venv/set-up-* && touch $@
 
 demo: $(STAMP) ## train on digits for a few minutes and draw some into outputs/demo (FAST=1: under a minute, rougher)
-	$(VENV)/python -m ddpm_edu.demo --out outputs/demo $(if $(filter-out 0 no false,$(FAST)),--fast)
+	$(VENV)/python -m ddpm_edu.using.demo --out outputs/demo $(if $(filter-out 0 no false,$(FAST)),--fast)
 
 test: $(STAMP) ## notebooks and library in sync? then the linter, every notebook, and the tests
 	@$(VENV)/python tests/in_sync.py
@@ -39,22 +39,24 @@ test: $(STAMP) ## notebooks and library in sync? then the linter, every notebook
 	@OMP_NUM_THREADS=1 $(VENV)/nbdev_test --n-workers $(WORKERS) --timing
 	@$(VENV)/python -m pytest
 
-test-browser: $(STAMP) ## tutorial 04 in JupyterLab and Chromium, its sliders moved by keyboard (installs both helpers if absent)
+test-browser: $(STAMP) ## the tutorial on guided digits in JupyterLab and Chromium, its sliders moved by keyboard (installs both helpers if absent)
 	@$(VENV)/python tests/browser/ready.py
 	@$(VENV)/python -m pytest tests/browser/slider.py
 
 lab: $(STAMP) ## JupyterLab, opened on nbs/
 	$(VENV)/python -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs
 
-export: $(STAMP) ## write the library from the notebooks, then clean the notebooks
+export: $(STAMP) ## write the library, its doors and stubs from the notebooks, then clean the notebooks
 	$(VENV)/nbdev_export
+	@$(VENV)/python tools/doors.py
+	@$(VENV)/python tools/stubs.py
 	@$(MAKE) clean-nbs
 
 clean-nbs: $(STAMP) ## strip counts and metadata from the notebooks (outputs stay)
 	$(VENV)/nbdev_clean
 
 readme: $(STAMP) ## render README.md from nbs/index.ipynb
-	$(VENV)/python tests/readme.py
+	$(VENV)/python tools/readme.py
 
 lint: $(STAMP) ## ruff
 	@$(VENV)/python -m ruff check

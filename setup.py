@@ -19,5 +19,6 @@ setup(
     classifiers=lines("classifiers"), install_requires=lines("requirements"),
     extras_require={name: lines(f"{name}_requirements") for name in ("solvers", "clip", "hub", "dev")},
     entry_points={"console_scripts": lines("console_scripts"), "nbdev": ["ddpm_edu = ddpm_edu._modidx:d"]},
-    packages=find_packages(include=["ddpm_edu", "ddpm_edu.*"]), package_data={"ddpm_edu": ["assets/*", "pretrained/**/*"]}, zip_safe=False,
+    packages=find_packages(include=["ddpm_edu", "ddpm_edu.*"]),
+    package_data={"ddpm_edu": ["assets/*", "pretrained/**/*", "py.typed", "**/*.pyi"]}, zip_safe=False,
 )

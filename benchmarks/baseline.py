@@ -23,21 +23,20 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from ddpm_edu import GaussianDiffusion, UNet, digits, set_seed
+from ddpm_edu import GaussianDiffusion, digits, fld, set_seed
 from ddpm_edu.core import to_uint8
-from ddpm_edu.metrics import fld, fld_interval
-from ddpm_edu.schedules import cosine_beta_schedule
-from ddpm_edu.train import adam, train
+from ddpm_edu.models import baseline_model
+from ddpm_edu.training import adam, train
+from ddpm_edu.measuring import fld_interval
 from torch.nn import functional as F
 
-T = 100
 COLUMNS = ["row", "parameters", "epochs", "seconds", "calls", "sampler", "eta", "fld", "low", "high", "legacy"]
 
 
 def model_of(row:str)->GaussianDiffusion:
     "The model of a row of the table, with fresh weights."
     set_seed(0)
-    model = GaussianDiffusion(UNet(1, 16, T, middle_attention=row == "attention"), cosine_beta_schedule(T), (1, 28, 28))
+    model = baseline_model(row == "attention")
     if row == "mae": model.loss = partial(model.loss, loss=F.l1_loss)
     return model
 

@@ -16,11 +16,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from ddpm_edu import digits
-from ddpm_edu.data import PACKAGED, fashion
-from ddpm_edu.demo import digits_model
-from ddpm_edu.folder import image_folder
-from ddpm_edu.train import fit
+from ddpm_edu import digits, fashion, fit, image_folder
+from ddpm_edu.data import MNIST_FAMILY
+from ddpm_edu.models import digits_model
 
 
 def draw(folder, n):
@@ -61,7 +59,7 @@ def main():
         x = again[2].x
         print(f"{args.n} PNGs of {kb:.1f} kB to {list(x.shape[1:])}: first time {first[0]:.2f} s ({first[1]:.2f} s of processor), "
               f"from the cache {again[0]:.3f} s ({again[1]:.3f} s); {x.nbytes / 1e6:.0f} MB in memory, peak + {peak() - start:.0f} MB")
-    if PACKAGED.is_dir():
+    if MNIST_FAMILY["fashion"].packaged.is_dir():
         wall, cpu, data = timed(fashion, args.repeats)
         print(f"Fashion-MNIST, {len(data):,} images, checked and unpacked: {wall:.2f} s ({cpu:.2f} s); {data.x.nbytes / 1e6:.0f} MB")
     data, model = digits(), digits_model()

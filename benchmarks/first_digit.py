@@ -9,7 +9,7 @@ PROGRAM = """
 import time
 start = time.perf_counter()
 from ddpm_edu import load
-import ddpm_edu.karras, ddpm_edu.unet
+import ddpm_edu.models.karras, ddpm_edu.networks.unet
 imported = time.perf_counter()
 model = load("digits_guided")
 loaded = time.perf_counter()

@@ -12,9 +12,9 @@ from functools import partial
 from time import perf_counter
 
 import torch
-from ddpm_edu.data import digits, fashion
-from ddpm_edu.lenet import classify, load_lenet
-from ddpm_edu.metrics import LENETS, fld, fld_interval
+from ddpm_edu import digits, fashion, fld
+from ddpm_edu.data import MNIST_FAMILY
+from ddpm_edu.measuring import classify, fld_interval, load_lenet
 
 
 def main(a:argparse.Namespace)->None:
@@ -36,7 +36,8 @@ def main(a:argparse.Namespace)->None:
         test = get(train=False, path=a.folder)
         print(f"the six tens of thousands of training {a.data}:", *(f"{fld(b, reference):.2f}" for b in full.x.split(10_000)))
         print(f"the full test set: {fld(test.x, reference):.2e}")
-        print(f"accuracy of the LeNet on it: {(classify(test.x, load_lenet(LENETS[reference]))[0] == test.y).double().mean():.2%}")
+        reader = load_lenet(MNIST_FAMILY["fashion" if clothes else "mnist"].lenet)
+        print(f"accuracy of the LeNet on it: {(classify(test.x, reader)[0] == test.y).double().mean():.2%}")
     low, high, least = (.05, .3, 100) if clothes else (.5, 1.1, 300)
     assert low < floor < high and abs(again - floor) < 1e-6 and far > least and seconds < 15
 

@@ -13,20 +13,18 @@ First of all, a line for real digits: the FLD of 10,000 training digits, which i
 correctly: 2,000 of them, or all 10,000 if FOLDER holds the official files of MNIST.
 
 A line is added to the table as soon as it is known, and lines that are there are not made anew: kill it at any moment. The column
-`weights` is the beginning of the file's SHA-256, so that better weights of the same name get lines of their own.
+`weights` is the beginning of a sum of the weights, so that better weights of the same name get lines of their own.
 """
 import argparse
 import csv
 import time
-from hashlib import sha256
 from pathlib import Path
 
 import torch
-from ddpm_edu import digits, load
-from ddpm_edu.data import fashion
-from ddpm_edu.lenet import classify, load_lenet
-from ddpm_edu.metrics import LENETS, fld_interval
-from ddpm_edu.saving import PRETRAINED
+from ddpm_edu import digits, fashion, load
+from ddpm_edu.data import MNIST_FAMILY
+from ddpm_edu.models import fingerprint
+from ddpm_edu.measuring import classify, fld_interval, load_lenet
 
 SCALES = (0., 1., 1.5, 2., 3., 5., 10.)
 TWICE = {"heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde"}       # two calls a step, one in the last
@@ -35,9 +33,8 @@ COLUMNS = ["model", "weights", "sampler", "calls", "guidance_scale", "interval",
 
 
 def of_file(name:str)->str:
-    "The beginning of the checksum of a file of weights."
-    path = Path(name) if Path(name).is_file() else PRETRAINED/f"{name}.safetensors"
-    return sha256(path.read_bytes()).hexdigest()[:8]
+    "The beginning of the sum of a model's weights."
+    return fingerprint(load(name, device="cpu").net.state_dict())[:8]
 
 
 def keep(rows:list[dict], table:Path)->None:
@@ -59,7 +56,7 @@ def main(a)->None:
     rows = list(csv.DictReader(a.table.open())) if a.table.exists() else []
     command, clothes = "python benchmarks/guidance_sweep.py", a.data == "fashion"
     reference = "fashion" if clothes else "test"
-    reader = load_lenet(LENETS[reference])
+    reader = load_lenet(MNIST_FAMILY['fashion' if clothes else 'mnist'].lenet)
     real = dict(model=f"real {'clothes' if clothes else 'digits'}", n="10000" if a.folder or clothes else "2000")
     if not any(real.items() <= r.items() for r in rows):
         start = time.perf_counter()
@@ -76,7 +73,7 @@ def main(a)->None:
                    guidance_scale=f"{scale:g}", interval=a.interval, n=str(a.n), seed=str(a.seed))
         if any(key.items() <= r.items() for r in rows): continue
         start = time.perf_counter()
-        x = model.sample(a.n, y, scale, 500, seed=a.seed, sampler=a.sampler, n_steps=steps,
+        x = model.sample(a.n, y, scale, batch_size=500, seed=a.seed, sampler=a.sampler, n_steps=steps,
                          **(dict(guidance_interval=between) if between else {}))
         words = f" --model {name} --scales {scale:g} --n {a.n} --sampler {a.sampler} --calls {a.calls} --seed {a.seed}"
         words += (f" --interval {a.interval}" if a.interval else "") + " --data fashion" * clothes

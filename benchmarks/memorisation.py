@@ -11,9 +11,8 @@ import csv
 from pathlib import Path
 
 import torch
-from ddpm_edu import digits, load
-from ddpm_edu.core import set_seed
-from ddpm_edu.neighbours import nearest
+from ddpm_edu import digits, load, set_seed
+from ddpm_edu.measuring import nearest
 
 PERCENTILES = range(101)
 HOW = dict(sampler="dpmpp_2m_sde", n_steps=20)

@@ -22,11 +22,9 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from ddpm_edu import GaussianDiffusion
-from ddpm_edu.demo import digits_model
-from ddpm_edu.samplers import final
-from ddpm_edu.schedules import cosine_beta_schedule, karras_sigmas
-from ddpm_edu.sde_solvers import SAMPLERS
+from ddpm_edu import SAMPLERS, GaussianDiffusion, cosine_beta_schedule
+from ddpm_edu.denoising import final, karras_sigmas
+from ddpm_edu.models import digits_model
 from torch import nn
 
 BATCH, N, ROUNDS = 16, 50, 31

@@ -18,11 +18,10 @@ import time
 from pathlib import Path
 
 import torch
-from ddpm_edu import SAMPLERS, KarrasDiffusion, UNet, digits, fit, load, set_seed
+from ddpm_edu import SAMPLERS, KarrasDiffusion, UNet, digits, fit, fld, load, set_seed
 from ddpm_edu.core import SeededNoise
-from ddpm_edu.metrics import fld, fld_interval
-from ddpm_edu.neighbours import manifold_scores
-from ddpm_edu.schedules import karras_sigmas
+from ddpm_edu.denoising import karras_sigmas
+from ddpm_edu.measuring import fld_interval, manifold_scores
 
 CALLS = (5, 10, 15, 20, 50, 100)
 TWICE = {"heun", "dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde"}       # two calls a step, one in the last

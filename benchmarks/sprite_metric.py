@@ -1,11 +1,10 @@
-"""The judge of sprites: train the reader that ships (ddpm_edu/pretrained/sprite_reader.safetensors), and score collections with it.
+"""Score collections of sprites with the judge that ships.
 
-    python benchmarks/sprite_metric.py train [--path ARCHIVE] [--epochs 12]
     python benchmarks/sprite_metric.py score [--path ARCHIVE] [MODEL ...] [--scale 1] [--interval LOW HIGH] [--n 1000] [--seed 0]
 
-The protocol is Sprites-v1 of chapter 53: the reference is all sprites of the held-out species; a MODEL is the name of weights that ship,
+The protocol is Sprites-v1: the reference is all sprites of the held-out species; a MODEL is the name of weights that ship,
 or a file that `load` opens, and draws N samples in its own way of sampling, asked (if it knows labels) for what sprites in training are.
-`copies` is the share of the first 500 images that `copied` of chapter 52 calls copies of a training sprite, both colourings and all forms
+`copies` is the share of the first 500 images that `copied` calls copies of a training sprite, both colourings and all forms
 of a species being one group; `asked`, the share whose main hue is the one that was asked for.
 
 The rows that are always there: real sprites in training (the floor), each of the faults, drawn creatures, and held-out sprites, for their
@@ -13,47 +12,17 @@ copies only. Goes to benchmarks/results/sprite_metric.csv; lines that are there 
 """
 import argparse
 import csv
-import platform
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from ddpm_edu import load, set_seed
-from ddpm_edu.augment import Augmented, flips, hues, shifts
+from ddpm_edu import creatures, load, pokemon
 from ddpm_edu.core import to_uint8
-from ddpm_edu.neighbours import copied
-from ddpm_edu.reader import FAULTS, SpriteReader, SpriteScore, spoil, sprite_score
-from ddpm_edu.pokesprite import pokemon
-from ddpm_edu.sprites import Sprites, creatures, main_hue
-from ddpm_edu.train import adam, anneal, budget, train, until
+from ddpm_edu.measuring import copied
+from ddpm_edu.sprites import CORRUPTIONS, SpriteScore, Sprites, corrupt, main_hue, sprite_score
 from guidance_sweep import of_file
 
 HERE = Path(__file__).resolve().parent
-OUT = HERE.parent/"ddpm_edu/pretrained/sprite_reader.safetensors"
-
-
-def accuracy(net:SpriteReader, x:torch.Tensor, y:torch.Tensor)->dict[str, float]:
-    "Right answers to the three questions, in sprites that it has not seen."
-    fault = torch.arange(len(x)) % len(FAULTS)
-    with torch.no_grad(): (a, _, _), (_, hue, generation) = net(spoil(x, fault, 1)), net(x)
-    right = dict(fault=(a.argmax(1), fault), hue=(hue.argmax(1), main_hue(to_uint8(x))), generation=(generation.argmax(1), y))
-    return {k: round((p == t).float().mean().item(), 3) for k, (p, t) in right.items()}
-
-
-def fit(a:argparse.Namespace)->None:
-    "The fixed recipe: Adam, 0.002 and falling, 64 sprites a step, mirrored, shifted and recoloured."
-    data, held = (pokemon(a.path, labels="generation", split=part) for part in ("train", "test"))
-    set_seed(0); net = SpriteReader()
-    more = Augmented(data, flips(), shifts(2), hues(.5), told=False)
-    opt, done, start = adam(net, 2e-3), budget(more, 64, epochs=a.epochs), time.process_time()
-    for s in anneal(until(train(net, more, batch_size=64, opt=opt), done), opt, done):
-        if s.step % 37 == 0: print(f"{s.step} steps, {time.process_time() - start:.0f} s, loss {s.loss:.3f}", flush=True)
-    net.eval(); seconds = round(time.process_time() - start)
-    card = dict(data=f"pokesprite 2.7.0, {len(data):,} sprites of species not held out",
-                recipe=f"Adam 2e-3 to 0, batch 64, {a.epochs} epochs", held_out_accuracy=accuracy(net, *held[:]), seconds=seconds,
-                command="OMP_NUM_THREADS=1 python benchmarks/sprite_metric.py train", torch=torch.__version__, machine=platform.machine())
-    path = net.save(OUT, **card); print(card, f"{path.stat().st_size:,} bytes")
 
 
 COLUMNS = ["collection", "weights", "scale", "seed", "images", *SpriteScore._fields, "copies", "asked", "command"]
@@ -63,7 +32,7 @@ def collections(a:argparse.Namespace, train_x:Sprites, held:Sprites)->Iterator[t
     "What tells each line from the others, and a function that makes the images, and the hues that were asked for or `None`."
     some = train_x.sample(1000, seed=0)[0]
     yield dict(collection="training sprites"), lambda: (some, None)
-    for f in FAULTS[1:]: yield dict(collection=f"training sprites, {f}"), lambda f=f: (spoil(some, f), None)
+    for f in CORRUPTIONS[1:]: yield dict(collection=f"training sprites, {f}"), lambda f=f: (corrupt(some, f), None)
     yield dict(collection="drawn creatures"), lambda: (creatures().x, None)
     yield dict(collection="held-out sprites"), lambda: (held.x, None)
     for name in a.models:
@@ -71,7 +40,7 @@ def collections(a:argparse.Namespace, train_x:Sprites, held:Sprites)->Iterator[t
             model = load(name)
             if not model.net.num_classes: return model.sample(a.n, batch_size=100, seed=a.seed), None
             real, y = pokemon(a.path, labels=model.card.get("labels", "hue"), split="train").sample(a.n, seed=a.seed)
-            return model.sample(a.n, y, a.scale, 100, seed=a.seed, guidance_interval=a.interval), main_hue(to_uint8(real))
+            return model.sample(a.n, y, a.scale, batch_size=100, seed=a.seed, guidance_interval=a.interval), main_hue(to_uint8(real))
         scale = f"{a.scale:g}" + (" between {:g} and {:g}".format(*a.interval) if a.interval else "")
         yield dict(collection=Path(name).stem, weights=of_file(name), scale=scale, seed=str(a.seed), images=str(a.n)), drawn
 
@@ -97,14 +66,13 @@ def score(a:argparse.Namespace)->None:
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["train", "score"])
+    p.add_argument("what", choices=["score"])
     p.add_argument("models", nargs="*")
     p.add_argument("--path", type=Path)
-    p.add_argument("--epochs", type=int, default=12)
     p.add_argument("--scale", type=float, default=1., help="guidance scale of a model with labels")
     p.add_argument("--interval", type=float, nargs=2, metavar=("LOW", "HIGH"), help="guide between these noise levels only")
     p.add_argument("--n", type=int, default=1000)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--table", type=Path, default=HERE/"results"/"sprite_metric.csv")
     a = p.parse_args()
-    {"train": fit, "score": score}[a.what](a)
+    score(a)

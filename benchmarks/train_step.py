@@ -22,11 +22,9 @@ from unittest.mock import MagicMock
 import torch
 from torch.nn import functional as F
 
-from ddpm_edu import GaussianDiffusion, PointNet, UNet, digits, set_seed, spiral
+from ddpm_edu import GaussianDiffusion, PointNet, UNet, cosine_beta_schedule, digits, fit, set_seed, spiral
 from ddpm_edu.core import expand
-from ddpm_edu.demo import digits_model
-from ddpm_edu.schedules import cosine_beta_schedule
-from ddpm_edu.train import fit
+from ddpm_edu.models import digits_model
 
 
 def bare_steps(model, data, batch_size, lr, channels_last, threads=None):

@@ -1,8 +1,8 @@
 """Are the notebooks clean, and is the library exactly what they export? Prints one sentence for each file that is not, and exits with 1.
 
-The notebooks are exported into an emptied copy of the package and cleaned there, and the copy is compared with the working tree byte
-for byte. So it needs no git, sees uncommitted work, and finds modules that no notebook makes any more. Run it as
-`python tests/in_sync.py [FOLDER]`; `make test` does."""
+The notebooks are exported into an emptied copy of the package and cleaned there, doors and stubs are written, and the copy is compared
+with the working tree byte for byte. So it needs no git, sees uncommitted work, and finds modules that no notebook makes any more. Run it
+as `python tests/in_sync.py [FOLDER]`; `make test` does."""
 import json
 import os
 import shutil
@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 FIX = "run `make export`"
+TOOLS = Path(__file__).parents[1]/"tools"
 
 
 def _files(folder, *patterns):
@@ -32,6 +33,11 @@ def _rebuild(copy):
     env = {k: v for k, v in os.environ.items() if k != "IN_TEST"} | {"XDG_CONFIG_HOME": str(copy/".none")}  # nobody's own nbdev settings
     run = subprocess.run([sys.executable, "-c", code], cwd=copy, env=env, capture_output=True, text=True)
     if run.returncode: return [f"the notebooks cannot be exported: {(run.stderr.strip().splitlines() or ['?'])[-1]}"]
+    sys.path.insert(0, str(TOOLS))
+    import doors
+    import stubs
+    try: doors.write(copy); stubs.write(copy)
+    except ValueError as e: return [str(e)]
     return [f"{line.split(chr(39))[1]} has `#| export` cells but no `#| default_exp` cell: add one"
             for line in run.stderr.splitlines() if "without `#| default_exp`" in line]
 
@@ -45,7 +51,8 @@ def problems(root):
     if bad := [f"{nbs.name}/{p} is not a readable notebook ({why})" for p in notebooks if (why := _unreadable(nbs/p))]: return bad
     with tempfile.TemporaryDirectory() as tmp:
         copy = Path(tmp).resolve()
-        for source in [root/"pyproject.toml", lib/"__init__.py", *(nbs/p for p in notebooks)]:
+        by_hand = [*lib.rglob("__init__.py"), *lib.glob("__init__.pyi")]
+        for source in [root/"pyproject.toml", *by_hand, *(nbs/p for p in notebooks)]:
             target = copy/source.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
@@ -53,7 +60,7 @@ def problems(root):
         same = lambda p: p.read_bytes() == (copy/p.relative_to(root)).read_bytes()
         for p in notebooks:
             if not same(nbs/p): found.append(f"{nbs.name}/{p} is not clean (counts, metadata or addresses are stored in it): {FIX}")
-        there, made = set(_files(lib, "*.py")), set(_files(copy/lib.name, "*.py"))
+        there, made = (set(_files(folder, "*.py", "*.pyi")) for folder in (lib, copy/lib.name))
         for p in sorted(there | made):
             if p not in made: found.append(f"{lib.name}/{p} is made by no notebook: delete it, or write the notebook that exports it")
             elif p not in there: found.append(f"{lib.name}/{p} is missing although a notebook exports it: {FIX}")

@@ -14,13 +14,21 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import loopback_works
-from ddpm_edu import data
-from ddpm_edu.data import digits, fashion
+from ddpm_edu import digits, fashion
+from ddpm_edu.data import files, idx as data
 
 
 def idx(x):
     "The bytes of an IDX file."
     return bytes([0, 0, 8, x.ndim]) + b"".join(n.to_bytes(4, "big") for n in x.shape) + x.numpy().tobytes()
+
+
+def change(monkeypatch, name="mnist", **facts):
+    "Other facts about a data set of the family for the time of a test."
+    monkeypatch.setitem(data.MNIST_FAMILY, name, data.MNIST_FAMILY[name]._replace(**facts))
+
+
+def right_sum(): return data.MNIST_FAMILY["mnist"].sums[IMAGES]
 
 
 @pytest.fixture
@@ -30,17 +38,17 @@ def official(monkeypatch):
     for part, n in (("train", 20), ("t10k", 10)):
         raw[f"{part}-images-idx3-ubyte"] = idx(torch.randint(0, 256, (n, 28, 28), generator=g).to(torch.uint8))
         raw[f"{part}-labels-idx1-ubyte"] = idx(torch.arange(n).remainder(10).to(torch.uint8))
-    monkeypatch.setattr(data, "FILES", {name: md5(blob) for name, blob in raw.items()})
+    change(monkeypatch, sums={name: md5(blob) for name, blob in raw.items()})
     return raw
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     "A cache of our own, nobody's data folder, no progress bars; mirrors only where a test makes some."
-    monkeypatch.setattr(data, "IN_TEST", True)
+    monkeypatch.setattr(files, "IN_TEST", True)
     folder = tmp_path / "cache" / "ddpm_edu"
-    monkeypatch.setattr(data, "_cache", lambda: folder)
-    monkeypatch.setattr(data, "MIRRORS", ())
+    monkeypatch.setattr(data, "cache_folder", lambda: folder)
+    change(monkeypatch, mirrors=())
     monkeypatch.delenv("DDPM_EDU_DATA", raising=False)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"): monkeypatch.delenv(name, raising=False)
     return folder
@@ -88,13 +96,13 @@ def right(d, raw):
 
 def test_download_then_cache_then_offline(official, serve, cache, monkeypatch):
     url, asked = serve(packed(official))
-    monkeypatch.setattr(data, "MIRRORS", (url,))
+    change(monkeypatch, mirrors=(url,))
     assert right(digits(full=True), official)
     assert held(cache) == TRAIN and asked == TRAIN               # only what was asked for, nothing left lying about
-    monkeypatch.setattr(data, "MIRRORS", (dead(),))
+    change(monkeypatch, mirrors=(dead(),))
     assert right(digits(full=True), official)                    # offline: from the cache
     assert asked == TRAIN
-    monkeypatch.setattr(data, "MIRRORS", (url,))
+    change(monkeypatch, mirrors=(url,))
     assert len(digits(train=False, full=True)) == 10
 
 
@@ -114,7 +122,7 @@ KINDS = ["truncated", "end missing", "corrupt", "page", "empty", "other data", "
 def test_bad_first_mirror(official, serve, cache, monkeypatch, kind):
     bad = garbage(official)[kind]
     (first, asked1), (second, asked2) = serve(packed(official) | {TRAIN[0]: bad}), serve(packed(official))
-    monkeypatch.setattr(data, "MIRRORS", (first, second))
+    change(monkeypatch, mirrors=(first, second))
     assert right(digits(full=True), official)
     assert asked1 == TRAIN and asked2 == TRAIN[:1]               # the second is asked for what the first had wrong, and only that
     assert held(cache) == TRAIN
@@ -125,30 +133,30 @@ def test_bad_first_mirror(official, serve, cache, monkeypatch, kind):
 def test_all_mirrors_bad(official, serve, cache, monkeypatch, kind):
     bad = garbage(official)[kind]
     (first, _), (second, _) = serve({TRAIN[0]: bad}), serve({TRAIN[0]: bad})
-    monkeypatch.setattr(data, "MIRRORS", (first, second))
+    change(monkeypatch, mirrors=(first, second))
     with pytest.raises(OSError) as e: digits(full=True)
     message = str(e.value)
     assert "\n" not in message and TRAIN[0] in message and first in message and second in message and "DDPM_EDU_DATA" in message
-    assert message.count(f"expected is {data.FILES[IMAGES]}") == 2                                     # for each mirror the right sum
+    assert message.count(f"expected is {right_sum()}") == 2                                            # for each mirror the right sum
     assert len(re.findall(r"what unpacks has the MD5 sum [0-9a-f]{32}\b", message)) == 2              # and the one that it served
     assert held(cache) == []                                     # nothing bad stays
 
 
 def test_connection_cut(official, serve, cache, monkeypatch):
     (first, _), (second, _) = serve(packed(official), cut=True), serve(packed(official))
-    monkeypatch.setattr(data, "MIRRORS", (first, second))
+    change(monkeypatch, mirrors=(first, second))
     assert right(digits(full=True), official) and held(cache) == TRAIN
 
 
 @pytest.mark.parametrize("first", ["dead", "404"])
 def test_first_mirror_is_not_there(official, serve, cache, monkeypatch, first):
     second, asked = serve(packed(official))
-    monkeypatch.setattr(data, "MIRRORS", (dead() if first == "dead" else serve({})[0], second))
+    change(monkeypatch, mirrors=(dead() if first == "dead" else serve({})[0], second))
     assert right(digits(full=True), official) and asked == TRAIN and held(cache) == TRAIN
 
 
 def test_offline_with_nothing(official, serve, cache, monkeypatch):
-    monkeypatch.setattr(data, "MIRRORS", (dead(), serve({})[0]))
+    change(monkeypatch, mirrors=(dead(), serve({})[0]))
     expected = r"no mirror has a good train-images-idx3-ubyte\.gz \(.*ConnectionError; .*404.*\): try again when online"
     with pytest.raises(OSError, match=expected) as e: digits(full=True)
     assert "\n" not in str(e.value) and len(str(e.value)) < 500 and held(cache) == []
@@ -157,13 +165,13 @@ def test_offline_with_nothing(official, serve, cache, monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_spoiled_cache(official, serve, cache, monkeypatch, kind):
     url, asked = serve(packed(official))
-    monkeypatch.setattr(data, "MIRRORS", (url,))
+    change(monkeypatch, mirrors=(url,))
     digits(full=True)
     (cache / TRAIN[0]).write_bytes(garbage(official)[kind])
-    monkeypatch.setattr(data, "MIRRORS", (dead(),))
+    change(monkeypatch, mirrors=(dead(),))
     with pytest.raises(OSError, match="no mirror"): digits(full=True)
     assert held(cache) == TRAIN[1:]                              # thrown away although nothing could replace it
-    monkeypatch.setattr(data, "MIRRORS", (url,))
+    change(monkeypatch, mirrors=(url,))
     assert right(digits(full=True), official)
     assert held(cache) == TRAIN and asked == [*TRAIN, TRAIN[0]]
 
@@ -189,7 +197,7 @@ def test_bad_local_file(official, tmp_path, kind):
     for name, blob in packed(official).items(): (tmp_path / name).write_bytes(blob)
     bad = tmp_path / TRAIN[0]; bad.write_bytes(garbage(official)[kind])
     with pytest.raises(ValueError, match="is not a good copy of MNIST's train-images-idx3-ubyte") as e: digits(path=tmp_path)
-    assert str(bad) in str(e.value) and data.FILES[IMAGES] in str(e.value) and len(re.findall(r"\b[0-9a-f]{32}\b", str(e.value))) == 2
+    assert str(bad) in str(e.value) and right_sum() in str(e.value) and len(re.findall(r"\b[0-9a-f]{32}\b", str(e.value))) == 2
     assert bad.read_bytes() == garbage(official)[kind]           # the user's own file is not touched
 
 
@@ -206,20 +214,20 @@ def test_missing_local_file(official, tmp_path):
 def test_quiet(official, serve, monkeypatch, caplog, capsys):
     "No sums in the log that a reader could mistake for something to act on, and pooch's own logger is left as it was."
     import pooch
-    monkeypatch.setattr(data, "MIRRORS", (serve(packed(official))[0],))
+    change(monkeypatch, mirrors=(serve(packed(official))[0],))
     level = pooch.get_logger().level
     with caplog.at_level(logging.INFO): digits(full=True)
     assert "SHA256" not in caplog.text + "".join(capsys.readouterr()) and pooch.get_logger().level == level
 
 
 def test_cache_that_cannot_be_written(official, serve, cache, monkeypatch):
-    monkeypatch.setattr(data, "MIRRORS", (serve(packed(official))[0],))
+    change(monkeypatch, mirrors=(serve(packed(official))[0],))
     cache.parent.write_text("a file where the folder should be")
     with pytest.raises(OSError, match="cannot write in the cache"): digits(full=True)
 
 
 def test_sums_are_the_official_ones():
-    assert data.FILES == {
+    assert data.MNIST_FAMILY["mnist"].sums == {
         "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb", "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
         "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea", "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637"}
 
@@ -235,17 +243,16 @@ def test_embedded_digits_are_the_first_of_the_official_ones():
 def clothes(official, monkeypatch):
     "Small files that are official Fashion-MNIST for the time of a test; not installed, no mirrors."
     raw = {name: blob[:16] + blob[16:][::-1] if "images" in name else blob for name, blob in official.items()}
-    monkeypatch.setattr(data, "FASHION_FILES", {name: md5(blob) for name, blob in raw.items()})
-    monkeypatch.setattr(data, "FASHION_MIRRORS", ()); monkeypatch.setattr(data, "PACKAGED", Path("not installed"))
+    change(monkeypatch, "fashion", sums={name: md5(blob) for name, blob in raw.items()}, mirrors=(), packaged=Path("not installed"))
     return raw
 
 
 def test_the_two_sets_keep_apart(official, clothes, serve, cache, monkeypatch):
-    monkeypatch.setattr(data, "MIRRORS", (serve(packed(official))[0],))
-    monkeypatch.setattr(data, "FASHION_MIRRORS", (serve(packed(clothes))[0],))
+    change(monkeypatch, mirrors=(serve(packed(official))[0],))
+    change(monkeypatch, "fashion", mirrors=(serve(packed(clothes))[0],))
     for _ in range(2):                                           # downloaded, and out of the cache
         assert right(fashion(), clothes) and right(digits(full=True), official)
-        monkeypatch.setattr(data, "MIRRORS", ()); monkeypatch.setattr(data, "FASHION_MIRRORS", ())
+        change(monkeypatch, mirrors=()); change(monkeypatch, "fashion", mirrors=())
     assert held(cache / "fashion-mnist") == TRAIN and len(held(cache)) == 4
 
 
@@ -254,8 +261,8 @@ def test_fashion_in_folders(official, clothes, tmp_path, cache, monkeypatch):
         (tmp_path / name).mkdir(parents=True)
         for n, blob in packed(raw).items(): (tmp_path / name / n).write_bytes(blob)
         return tmp_path / name
-    monkeypatch.setattr(data, "PACKAGED", folder("packaged", clothes)); assert right(fashion(), clothes)
-    mine = folder("mine/fashion-mnist", clothes); monkeypatch.setattr(data, "PACKAGED", folder("wrong", official))
+    change(monkeypatch, "fashion", packaged=folder("packaged", clothes)); assert right(fashion(), clothes)
+    mine = folder("mine/fashion-mnist", clothes); change(monkeypatch, "fashion", packaged=folder("wrong", official))
     monkeypatch.setenv("DDPM_EDU_DATA", str(mine.parent)); assert right(fashion(), clothes)                 # comes before Debian's
     assert right(fashion(path=mine), clothes) and not cache.exists()
     monkeypatch.delenv("DDPM_EDU_DATA")
@@ -266,12 +273,12 @@ def test_fashion_in_folders(official, clothes, tmp_path, cache, monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_bad_mirror_of_fashion(clothes, serve, cache, monkeypatch, kind):
     first, second = serve(packed(clothes) | {TRAIN[0]: garbage(clothes)[kind]}), serve(packed(clothes))
-    monkeypatch.setattr(data, "FASHION_MIRRORS", (first[0], second[0]))
+    change(monkeypatch, "fashion", mirrors=(first[0], second[0]))
     assert right(fashion(), clothes) and second[1] == TRAIN[:1] and held(cache / "fashion-mnist") == TRAIN
 
 
 def test_fashion_without_asking_the_network(clothes, serve, cache, monkeypatch):
-    url, asked = serve(packed(clothes)); monkeypatch.setattr(data, "FASHION_MIRRORS", (url,))
+    url, asked = serve(packed(clothes)); change(monkeypatch, "fashion", mirrors=(url,))
     with pytest.raises(FileNotFoundError, match="neither `train-images-idx3-ubyte` nor"): fashion(download=False)
     assert asked == [] and right(fashion(), clothes) and right(fashion(download=False), clothes)           # the cache is looked into
 
@@ -281,7 +288,7 @@ def test_fashion_offline_with_nothing(clothes, cache):
     assert "\n" not in str(e.value) and held(cache) == []
 
 
-@pytest.mark.skipif(not data.PACKAGED.is_dir(), reason="the package dataset-fashion-mnist is not installed")
+@pytest.mark.skipif(not data.MNIST_FAMILY["fashion"].packaged.is_dir(), reason="the package dataset-fashion-mnist is not installed")
 def test_the_real_fashion_mnist():
     train, test = fashion(), fashion(train=False)
     assert (len(train), len(test), train.shape) == (60_000, 10_000, (1, 28, 28))
@@ -295,11 +302,12 @@ def test_two_processes_that_download_at_once(official, serve, tmp_path):
     url, asked = serve(packed(official))
     code = f"""
 from pathlib import Path
-from ddpm_edu import data
-data.MIRRORS, data.FILES, data.IN_TEST, data._cache = ({url!r},), {data.FILES!r}, True, lambda: Path({str(tmp_path / "both")!r})
+from ddpm_edu.data import files, idx as data
+data.MNIST_FAMILY["mnist"] = data.MNIST_FAMILY["mnist"]._replace(mirrors=({url!r},), sums={data.MNIST_FAMILY["mnist"].sums!r})
+files.IN_TEST, data.cache_folder = True, lambda: Path({str(tmp_path / "both")!r})
 for _ in range(6):
     d = data.digits(full=True)
-    for f in data._cache().glob("*.gz"): f.unlink(missing_ok=True)
+    for f in data.cache_folder().glob("*.gz"): f.unlink(missing_ok=True)
 data.digits(full=True)
 """
     runs = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(2)]
@@ -311,12 +319,12 @@ data.digits(full=True)
 
 def test_a_full_disk_is_told_at_once(official, cache, monkeypatch):
     asked = []
-    monkeypatch.setattr(data, "MIRRORS", ("first/", "second/"))
+    change(monkeypatch, mirrors=("first/", "second/"))
 
     def full(url, folder):
         asked.append(url); os.makedirs(folder); (Path(folder) / "half").write_bytes(b"half a file")
         raise OSError(28, "No space left on device")
-    monkeypatch.setattr(data, "_download", full)
+    monkeypatch.setattr(data, "fetch", full)
     with pytest.raises(OSError, match=r"cannot write in the cache .*\(No space left on device\): make room") as e: digits(full=True)
     assert "\n" not in str(e.value) and len(asked) == 1 and held(cache) == []     # no other mirror will help
 
@@ -327,8 +335,9 @@ def test_a_disk_that_really_takes_no_more(official, serve, tmp_path):
     code = f"""
 import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 from pathlib import Path
-from ddpm_edu import data
-data.MIRRORS, data.IN_TEST, data._cache = ({url!r},) * 2, True, lambda: Path({str(tmp_path / "c")!r})
+from ddpm_edu.data import files, idx as data
+data.MNIST_FAMILY["mnist"] = data.MNIST_FAMILY["mnist"]._replace(mirrors=({url!r},) * 2)
+files.IN_TEST, data.cache_folder = True, lambda: Path({str(tmp_path / "c")!r})
 try: data.digits(full=True)
 except OSError as e: print(e)
 """

@@ -4,10 +4,8 @@ from itertools import product
 
 import pytest
 import torch
-from ddpm_edu.diffusion import GaussianDiffusion
-from ddpm_edu.schedules import (
-    SCHEDULES, alphas_cumprod, cosine_beta_schedule, linear_beta_schedule, rescale_zero_terminal_snr, spaced_timesteps,
-)
+from ddpm_edu import GaussianDiffusion, cosine_beta_schedule, linear_beta_schedule
+from ddpm_edu.denoising import SCHEDULES, alphas_cumprod, rescale_zero_terminal_snr, spaced_timesteps
 from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
 
 T, SHAPE, NAMES = 100, (2, 1, 4, 4), {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}

@@ -5,12 +5,11 @@ import warnings
 import pytest
 import torch
 
-from ddpm_edu import GaussianDiffusion, UNet, digits, fit, load
+from ddpm_edu import GaussianDiffusion, TensorData, UNet, cosine_beta_schedule, digits, fit
+from ddpm_edu import linear_beta_schedule, load, save_image
 from ddpm_edu.core import to_unit
-from ddpm_edu.data import TensorData
-from ddpm_edu.demo import demo
-from ddpm_edu.schedules import cosine_beta_schedule, linear_beta_schedule, sigmoid_beta_schedule
-from ddpm_edu.viz import save_image
+from ddpm_edu.denoising import sigmoid_beta_schedule
+from ddpm_edu.using import run_demo
 
 
 def small(size=28, channels=1, T=20, multipliers=(1, 2), **kwargs):
@@ -27,7 +26,7 @@ def test_the_good_case_trains(batch):
     assert fit(small(), [batch], steps=2, device="cpu")["steps"] == 2
 
 
-@pytest.mark.parametrize("spoil, says", [
+@pytest.mark.parametrize("corrupt, says", [
     (lambda x: to_unit(x) * 255, r"0 … 255.*from_unit"),
     (lambda x: to_unit(x), r"looks like \[0, 1\].*from_unit"),
     (lambda x: (to_unit(x) * 255).to(torch.uint8), r"uint8.*from_uint8"),
@@ -35,8 +34,8 @@ def test_the_good_case_trains(batch):
     (lambda x: x.expand(-1, 3, -1, -1), r"\[3, 28, 28\].*\[1, 28, 28\].*data_shape"),
     (lambda x: x[..., :20], r"\[1, 28, 20\].*\[1, 28, 28\]"),
 ])
-def test_data_that_do_not_suit(batch, spoil, says):
-    with pytest.raises(ValueError, match=says): fit(small(), [(spoil(batch[0]), batch[1])], steps=2, device="cpu")
+def test_data_that_do_not_suit(batch, corrupt, says):
+    with pytest.raises(ValueError, match=says): fit(small(), [(corrupt(batch[0]), batch[1])], steps=2, device="cpu")
 
 
 def test_nan_and_wrong_range_are_refused_by_the_data_set_too(batch):
@@ -92,7 +91,8 @@ def test_an_unknown_objective():
 def refused_everywhere(folder):
     "Each way of writing into a folder that one may not write to."
     x = torch.zeros(1, 1, 4, 4)
-    ways = (lambda: small().save(folder/"m.safetensors"), lambda: save_image(x, folder/"x.png"), lambda: demo(folder/"out", minutes=.001))
+    ways = (lambda: small().save(folder/"m.safetensors"), lambda: save_image(x, folder/"x.png"),
+            lambda: run_demo(folder/"out", minutes=.001))
     for write in ways:
         with pytest.raises(OSError, match="cannot write.*(Permission denied|Not a directory|File exists).*choose"): write()
     return True

@@ -14,11 +14,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from ddpm_edu import GaussianDiffusion, UNet, fit
-from ddpm_edu import folder as chapter
-from ddpm_edu.data import TensorData
-from ddpm_edu.folder import EXTENSIONS, fit_image, image_folder, safe_members
-from ddpm_edu.schedules import cosine_beta_schedule
+from ddpm_edu import GaussianDiffusion, TensorData, UNet, cosine_beta_schedule, fit, image_folder
+from ddpm_edu.data import EXTENSIONS, fit_image, folder as chapter, safe_members
 
 
 def picture(i=0, w=24, h=24, mode="RGB"):
@@ -31,7 +28,7 @@ def picture(i=0, w=24, h=24, mode="RGB"):
 def cache(tmp_path, monkeypatch):
     "The user's cache, in a place of our own; whatever goes to the disk must go there."
     home = tmp_path / "cache" / "ddpm_edu"
-    monkeypatch.setattr(chapter, "_cache", lambda: home)
+    monkeypatch.setattr(chapter, "cache_folder", lambda: home)
     return home / "folders"
 
 
@@ -207,7 +204,7 @@ def test_a_mapped_collection_is_not_in_memory(tmp_path):
     big = tmp_path / "big"; big.mkdir()
     for i in range(64): Image.new("RGB", (8, 8), (i, i, i)).save(big / f"{i:02}.png")
     code = f"""
-from ddpm_edu.folder import image_folder
+from ddpm_edu import image_folder
 import re
 def anonymous(): return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1000
 image_folder({str(big)!r}, 8, cache=False)                              # what the imports and the threads take
@@ -235,17 +232,17 @@ def test_content_decides_not_dates(folder, cache):
     target.rename(folder / "9.bmp"); assert "9.bmp" in load(folder).names and len(kept(cache)) == 1
 
 
-@pytest.mark.parametrize("spoil", [lambda b: b[:-1], lambda b: b[:len(b) // 2], lambda b: b"", lambda b: bytes(len(b)),
+@pytest.mark.parametrize("corrupt", [lambda b: b[:-1], lambda b: b[:len(b) // 2], lambda b: b"", lambda b: bytes(len(b)),
                                    lambda b: b[:50] + b"\1" + b[51:], lambda b: b + b"\0"])
-def test_a_spoiled_cache_is_made_anew(folder, cache, spoil):
-    good = load(folder); file, = cache.iterdir(); file.write_bytes(spoil(file.read_bytes()))
+def test_a_spoiled_cache_is_made_anew(folder, cache, corrupt):
+    good = load(folder); file, = cache.iterdir(); file.write_bytes(corrupt(file.read_bytes()))
     assert torch.equal(quietly(folder).x, good.x) and torch.equal(quietly(folder).x, good.x) and len(kept(cache)) == 1
 
 
 def test_processes_that_fill_the_cache_at_once(tmp_path, folder):
     for i in range(300): picture(i, 60, 60).save(folder / f"n{i:03}.png")
     code = f"""
-from ddpm_edu.folder import image_folder
+from ddpm_edu import image_folder
 d = image_folder({str(folder)!r}, 48, cache={str(tmp_path / 'c')!r}, workers=2)
 print(len(d), int(d.x.long().sum()))
 """
@@ -274,7 +271,7 @@ def test_a_full_disk(folder, cache, monkeypatch):
     assert kept(cache) == []                                            # the images are there, no half file is
     with pytest.raises(OSError, match="No space left on device.*make room, or give another folder as `cache`"): load(folder, memory=100)
     assert kept(cache) == []
-    monkeypatch.undo(); monkeypatch.setattr(chapter, "_cache", lambda: cache.parent)
+    monkeypatch.undo(); monkeypatch.setattr(chapter, "cache_folder", lambda: cache.parent)
     assert torch.equal(quietly(folder).x, d.x) and len(kept(cache)) == 1
 
 
@@ -287,7 +284,7 @@ def test_a_disk_that_is_really_full(tmp_path):
     limit = "" if mounted else "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
     code = f"""{limit}
 import os, warnings
-from ddpm_edu.folder import image_folder
+from ddpm_edu import image_folder
 for memory in (10**9, 1000):
     try:
         with warnings.catch_warnings(record=True) as w:

@@ -7,11 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from ddpm_edu.diffusion import GaussianDiffusion
-from ddpm_edu.foreign import ForeignNet, betas_from_alphas_cumprod, from_compvis, from_diffusers, from_openai, from_v_diffusion
-from ddpm_edu.likelihood import log_likelihood
-from ddpm_edu.saving import load
-from ddpm_edu.sde_solvers import SAMPLERS
+from ddpm_edu import SAMPLERS, GaussianDiffusion, load
+from ddpm_edu.denoising import log_likelihood
+from ddpm_edu.models import ForeignNet, betas_from_alphas_cumprod, from_compvis, from_diffusers, from_openai
+from ddpm_edu.models import from_v_diffusion
 from diffusers import (
     DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel,
     UNet2DModel,

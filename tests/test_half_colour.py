@@ -2,11 +2,9 @@
 import pytest
 import torch
 
-from ddpm_edu import UNet, load, set_seed
-from ddpm_edu.half_colour import HalfColourDiffusion
-from ddpm_edu.sprites import creatures
-from ddpm_edu.train import train, validation_loss
-from ddpm_edu.widgets import GuidanceExplorer
+from ddpm_edu import GuidanceExplorer, UNet, creatures, load, set_seed
+from ddpm_edu.training import train, validation_loss
+from ddpm_edu.sprites import HalfColourDiffusion
 
 
 @pytest.fixture
@@ -18,7 +16,7 @@ def model():
 
 def test_a_file_brings_all_of_it_back(model, tmp_path):
     again = load(model.save(tmp_path / "m.safetensors"), device="cpu")
-    assert (type(again), again.colours, again.colour_guidance, again.picture_shape) == (HalfColourDiffusion, 4, .3, (3, 16, 12))
+    assert (type(again), again.colours, again.guidance_shares[-1], again.data_shape) == (HalfColourDiffusion, 4, .3, (3, 16, 12))
     assert torch.equal(again.sample(5, 1, 3., n_steps=4, seed=0), model.sample(5, 1, 3., n_steps=4, seed=0))
 
 

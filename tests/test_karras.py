@@ -6,14 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from ddpm_edu import karras
-from ddpm_edu.chain import PointNet
-from ddpm_edu.core import set_seed
-from ddpm_edu.data import three_shapes
-from ddpm_edu.karras import KarrasDiffusion
-from ddpm_edu.saving import load
-from ddpm_edu.train import fit
-from ddpm_edu.unet import UNet
+from ddpm_edu import KarrasDiffusion, PointNet, UNet, fit, load, set_seed, three_shapes
+from ddpm_edu.models import karras
 from safetensors.torch import load_file
 
 ANSWERS = load_file(Path(__file__).parent/"oracles/kdiffusion_models.safetensors")

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from ddpm_edu import schedules
-from ddpm_edu.denoisers import exact_denoiser, mixture_denoiser
-from ddpm_edu.sde_solvers import SAMPLERS, BrownianNoise
+from ddpm_edu import SAMPLERS
+from ddpm_edu.denoising import BrownianNoise, exact_denoiser, mixture_denoiser, schedules
 from safetensors import safe_open
 from safetensors.torch import load_file
 

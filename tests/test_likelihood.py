@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ddpm_edu.denoisers import exact_denoiser, mixture_denoiser
-from ddpm_edu.likelihood import log_likelihood
+from ddpm_edu.denoising import exact_denoiser, log_likelihood, mixture_denoiser
 from safetensors.torch import load_file
 
 RUNS, ANSWERS = (load_file(Path(__file__).parent/"oracles"/f"kdiffusion_{name}.safetensors") for name in ("samplers", "models"))

@@ -4,8 +4,8 @@ import torch
 
 from ddpm_edu import load, spiral
 from ddpm_edu.core import to_uint8
-from ddpm_edu.lenet import classify, load_lenet
-from ddpm_edu.saving import PRETRAINED
+from ddpm_edu.models import PRETRAINED
+from ddpm_edu.measuring import classify, load_lenet
 from ddpm_edu.sprites import main_hue
 
 SHIPPED = ["spirals", "digits", "digits_guided", "fashion"]
@@ -17,7 +17,7 @@ def test_a_file_is_small_and_its_card_tells_how_it_was_made(name):
     path = PRETRAINED / f"{name}.safetensors"
     assert path.stat().st_size < 3_000_000
     card = load(name).card
-    assert card["command"].startswith("python benchmarks/") and card["seconds"] > 0 and card["data"]
+    assert card["command"].startswith("python tools/") and card["seconds"] > 0 and card["data"]
 
 
 @pytest.mark.parametrize("name", SHIPPED[1:])

@@ -5,8 +5,7 @@ import sys
 
 SCRIPT = '''
 import torch
-from ddpm_edu import GaussianDiffusion, UNet, digits, fit, load, set_seed
-from ddpm_edu.schedules import cosine_beta_schedule
+from ddpm_edu import GaussianDiffusion, UNet, cosine_beta_schedule, digits, fit, load, set_seed
 
 set_seed(0)
 data = digits()

@@ -25,20 +25,21 @@ def package():
     return config["package"]
 
 
-def names(requirements): return {re.match(r"[\w.-]+", line)[0].lower() for line in requirements.split("\n") if line}
+def canonical(name): return re.sub(r"[-_.]+", "-", name).lower()
+def names(requirements): return {canonical(re.match(r"[\w.-]+", line)[0]) for line in requirements.split("\n") if line}
 
 
 def needs(files):
     "The distributions that the imports in `files` (Python files or notebooks) need, the standard library and our own apart."
-    ours = {"ddpm_edu", *(p.stem for folder in ("tests", "benchmarks") for p in (ROOT/folder).glob("*.py"))}
-    distributions, found = {"open_clip": ["open_clip_torch"]} | packages_distributions(), {}   # that one is not installed here
+    ours = {"ddpm_edu", *(p.stem for folder in ("tests", "benchmarks", "tools") for p in (ROOT/folder).glob("*.py"))}
+    distributions, found = {"open_clip": ["open-clip-torch"]} | packages_distributions(), {}   # that one is not installed here
     for file in files:
         for code in code_cells(file) if file.suffix == ".ipynb" else [file.read_text(encoding="utf-8")]:
             for node in ast.walk(ast.parse(re.sub(r"^[%!].*", "", code, flags=re.M))):
                 modules = [a.name for a in node.names] if isinstance(node, ast.Import) else \
                           [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
                 for top in {m.split(".")[0] for m in modules} - ours - set(sys.stdlib_module_names):
-                    for name in distributions.get(top, [top]): found[name.lower()] = file.name
+                    for name in distributions.get(top, [top]): found[canonical(name)] = file.name
     return found
 
 

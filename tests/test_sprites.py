@@ -23,9 +23,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import loopback_works
-from ddpm_edu import data, pokesprite
-from ddpm_edu.pokesprite import held_out, manifest, pixel_sum, pokemon
-from ddpm_edu.sprites import Sprites, draw_creatures, place
+from ddpm_edu import pokemon
+from ddpm_edu.data import files
+from ddpm_edu.sprites import Sprites, draw_creatures, held_out, manifest, pixel_sum, place, pokesprite
 from PIL import Image
 
 NAMES = ["amon", "bmon", "bmon-mega", "mr-mon", "mr-mon-galar", "zed"]
@@ -51,8 +51,8 @@ def source(tmp_path, monkeypatch):
     text = play(tmp_path/"pokesprite-c5aa")
     (tmp_path/"manifest.txt").write_text("# names\n" + text)
     monkeypatch.setattr(pokesprite, "MANIFEST", tmp_path/"manifest.txt")
-    monkeypatch.setattr(pokesprite, "_cache", lambda: tmp_path/"cache")
-    monkeypatch.setattr(data, "IN_TEST", True)
+    monkeypatch.setattr(pokesprite, "cache_folder", lambda: tmp_path/"cache")
+    monkeypatch.setattr(files, "IN_TEST", True)
     with tarfile.open(tmp_path/"s.tar.gz", "w:gz") as t: t.add(tmp_path/"pokesprite-c5aa", "pokesprite-c5aa")
     return tmp_path
 
@@ -138,7 +138,7 @@ def test_wrong_manifest_is_another_cache(source):
 
 def fill(source, queue):
     "In another process: read, and so fill the cache."
-    pokesprite.MANIFEST, pokesprite._cache = source/"manifest.txt", lambda: source/"cache"
+    pokesprite.MANIFEST, pokesprite.cache_folder = source/"manifest.txt", lambda: source/"cache"
     queue.put(hashlib.sha256(pokemon(source/"s.tar.gz").x.numpy().tobytes()).hexdigest())
 
 
@@ -204,7 +204,7 @@ def published(tmp_path_factory):
 
 
 def test_the_published_sprites(published, tmp_path, monkeypatch):
-    monkeypatch.setattr(pokesprite, "_cache", lambda: tmp_path/"cache")
+    monkeypatch.setattr(pokesprite, "cache_folder", lambda: tmp_path/"cache")
     start = time.process_time(); d = pokemon(published, labels="generation"); first = time.process_time() - start
     start = time.process_time(); again = pokemon(labels="shiny"); second = time.process_time() - start
     print(f"{first:.2f} s, then {second:.2f} s of a core, {d.x.numel() / 1e6:.1f} MB")
@@ -217,7 +217,7 @@ def test_the_published_sprites(published, tmp_path, monkeypatch):
 
 
 def test_the_published_folder_is_the_same(published, tmp_path, monkeypatch):
-    monkeypatch.setattr(pokesprite, "_cache", lambda: tmp_path/"cache")
+    monkeypatch.setattr(pokesprite, "cache_folder", lambda: tmp_path/"cache")
     with tarfile.open(published) as t: t.extractall(tmp_path/"x", [m for m in t if "/pokemon-gen8/" in m.name], filter="data")
     assert torch.equal(pokemon(tmp_path/"x").x, pokemon(published).x)
     one = next((tmp_path/"x").rglob("pokemon-gen8/shiny/abra.png")); one.write_bytes(one.read_bytes()[:-30])

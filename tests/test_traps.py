@@ -3,16 +3,11 @@ from functools import partial
 
 import pytest
 import torch
-from ddpm_edu import GaussianDiffusion, UNet, digits, fit
-from ddpm_edu.chain import PointNet
+from ddpm_edu import SAMPLERS, GaussianDiffusion, PointNet, UNet, cosine_beta_schedule, digits, fit, fld
+from ddpm_edu import linear_beta_schedule
 from ddpm_edu.core import expand
-from ddpm_edu.denoisers import static_threshold
-from ddpm_edu.metrics import fld
-from ddpm_edu.samplers import ancestral_split, ddim, final
-from ddpm_edu.schedules import cosine_beta_schedule, diffusion_buffers, linear_beta_schedule
-from ddpm_edu.sde_solvers import SAMPLERS
-from ddpm_edu.train import ema_decay
-from ddpm_edu.zero_snr import from_noise
+from ddpm_edu.denoising import ancestral_split, ddim, diffusion_buffers, final, static_threshold
+from ddpm_edu.training import ema_decay
 
 
 class Writes(torch.nn.Module):
@@ -108,7 +103,7 @@ def test_guidance_of_one_is_the_conditional_model_to_the_last_bit():
         c, u = model.denoise(x, sigma, y), model.denoise(x, sigma, -torch.ones_like(y))
         assert torch.equal(model.denoiser(1., threshold=None)(x, sigma, y=y), c) and not torch.equal(u + 1. * (c - u), c)
     plain = partial(static_threshold(model.denoise), y=y)
-    kept = final(from_noise(ddim, plain, x, model.levels(4)))
+    kept = final(ddim(plain, model.start(x, model.levels(4)[0].item()), model.levels(4)))
     assert torch.equal(model.sample(4, y, 1., noise=x, sampler="ddim", n_steps=4), kept)
 
 
@@ -124,11 +119,20 @@ def test_the_distance_of_images_to_themselves_is_nothing():
     assert 0 <= fld(x, x) < 1e-6
 
 
-@pytest.mark.parametrize("labels", [[.5, 1.5], 1.5, torch.tensor([0., 1.]), torch.tensor([True, False]), "cat", ["a", "b"], [0, None]])
+@pytest.mark.parametrize("labels", [[.5, 1.5], 1.5, torch.tensor([0., 1.]), torch.tensor([True, False]), [0, None]])
 def test_labels_that_are_no_whole_numbers(labels):
     "Trap: rounding them in silence."
     for scale in (1., 2.):
         with pytest.raises(ValueError, match="whole numbers"): labelled().sample(2, labels, scale, n_steps=1)
+
+
+@pytest.mark.parametrize("labels", ["cat", ["a", "b"], ["7", "nine"]])
+def test_names_that_no_class_has(labels):
+    "Trap: a name that is taken for something else; it lists the names there are."
+    model = labelled()
+    with pytest.raises(ValueError, match="no class .*names no classes: ask by number"): model.sample(2, labels, n_steps=1)
+    model.card = dict(classes=list("0123456789"))
+    with pytest.raises(ValueError, match="no class .*: this model's classes are 0, 1, 2"): model.sample(2, labels, n_steps=1)
 
 
 @pytest.mark.parametrize("labels", [[.5, 1.5], 1.5, torch.tensor([0., 1.]), torch.tensor([True, False])])

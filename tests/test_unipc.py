@@ -1,9 +1,8 @@
 "UniPC walks as diffusers' UniPCMultistepScheduler (B₂, data prediction) does, step by step, to 1e-9."
 import pytest
 import torch
-from ddpm_edu.data import spiral
-from ddpm_edu.denoisers import exact_denoiser, mixture_denoiser
-from ddpm_edu.solvers import unipc
+from ddpm_edu import spiral
+from ddpm_edu.denoising import exact_denoiser, mixture_denoiser, unipc
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")   # diffusers asks NumPy in an old way

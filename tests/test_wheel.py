@@ -21,8 +21,7 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 
 from importlib.metadata import version
 import ddpm_edu
-from ddpm_edu import GaussianDiffusion, UNet, digits, fit
-from ddpm_edu.schedules import cosine_beta_schedule
+from ddpm_edu import GaussianDiffusion, UNet, cosine_beta_schedule, digits, fit
 print("package", ddpm_edu.__file__)
 print("version", version("ddpm_edu"))
 train, test = digits(), digits(train=False)

@@ -1,0 +1,82 @@
+# Written by `make export` from the module of the same name: edit the notebook.
+"""In the right range, well mixed, and quick to hand out."""
+from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+import torch
+from fastcore.basics import patch
+from torch import Tensor
+from ..core import check_range, from_uint8
+
+def normalize(
+    x:Tensor, # any shape, any range, finite
+)->Tensor: # the same shape, float32, smallest value -1, largest 1
+    "Shift and scale to [-1, 1] by the smallest and largest value of the whole tensor. Raises `ValueError` for constants and NaN."
+    ...
+
+def _items(x:Any)->Tensor:
+    "`x` as a tensor of images or points, its shape and range checked: uint8 stays, floats become float32."
+    ...
+
+def _hint(x:Tensor)->str:
+    "What to type for two frequent layouts of images."
+    ...
+
+def _labels(y:Any, n:int, classes:Sequence[str]|None)->Tensor|None:
+    "`y` as long `[n]`, checked against the number of items and of classes."
+    ...
+
+class TensorData():
+    "Examples in memory, with or without labels. Raises `ValueError` for shapes, ranges and labels that do not fit."
+    x: Any
+    classes: Any
+    y: Any
+    def __init__(self,
+        x:Any, # tensor or array: images `[N, C, H, W]`, uint8 or float in [-1, 1], or points `[N, D]` in [-1, 1]
+        y:Any=None, # `[N]` class numbers from 0, -1 for no label
+        classes:Sequence[str]|None=None, # the classes' names
+    ):
+        ...
+    def __len__(self)->int:
+        ...
+    @property
+    def shape(self)->tuple[int, ...]:
+        ...
+    def __repr__(self)->str:
+        ...
+    def __getitem__(self:TensorData,
+        i:Any, # a number, a slice, a list or tensor of numbers, a mask
+    )->tuple[Tensor, Tensor|None]: # `x` float in [-1, 1], `y`
+        "The items as a model sees them. Raises `IndexError` beyond the end."
+        ...
+    def subset(self:TensorData,
+        i:Any, # a slice, a list or tensor of numbers, a mask
+    )->TensorData:
+        "Some of the items as a data set of its own. Raises `ValueError` if nothing is chosen."
+        ...
+    def batches(self:TensorData,
+        batch_size:int, # items in a batch; the last may be smaller
+        seed:int=0, # gives the order: another number for each epoch, please
+        shuffle:bool=True, # `False`: in the order of the data
+        drop_last:bool=False, # leave out a last batch that is smaller
+    )->Iterator[tuple[Tensor, Tensor|None]]: # `x` float `[B, ...]` in [-1, 1] and `y` long `[B]` or `None`
+        "One epoch: every item once. Raises `ValueError` for a batch size without sense."
+        ...
+    def sample(self:TensorData,
+        n:int, # how many
+        seed:int=0, # which ones
+    )->tuple[Tensor, Tensor|None]: # `x` float `[n, ...]` in [-1, 1], `y` long `[n]` or `None`
+        "`n` different items, chosen at random. Raises `ValueError` if there are fewer."
+        ...
+    def split(self:TensorData,
+        fraction:float=.1, # part that is set aside, rounded down to whole items
+        seed:int=0, # which ones
+    )->tuple[TensorData, TensorData]: # the larger part for training, and what was set aside
+        "Divide at random into training and validation data. Raises `ValueError` if one of them would be empty."
+        ...
+
+def _float(x:Tensor)->Tensor:
+    "Bytes to [-1, 1]; floats as they are."
+    ...
+
+__all__ = ['normalize', 'TensorData']

@@ -1,0 +1,4 @@
+"What a perfect denoiser is good for: schedules, denoisers, samplers, guidance, likelihood."
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,26 @@
+# Written by `make export` from what the chapters of this floor export.
+from .lenet import LeNet5 as LeNet5
+from .lenet import train_lenet as train_lenet
+from .lenet import classify as classify
+from .lenet import load_lenet as load_lenet
+from .lenet import label_histogram as label_histogram
+from .lenet import Confusion as Confusion
+from .lenet import confusion as confusion
+from .lenet import show_confusion as show_confusion
+from .frechet import PROTOCOLS as PROTOCOLS
+from .frechet import moments as moments
+from .frechet import frechet_distance as frechet_distance
+from .frechet import prepare as prepare
+from .frechet import extract as extract
+from .frechet import reference_moments as reference_moments
+from .frechet import fld as fld
+from .frechet import Score as Score
+from .frechet import fld_interval as fld_interval
+from .frechet import mmd as mmd
+from .frechet import kid as kid
+from .neighbours import ManifoldScores as ManifoldScores
+from .neighbours import compare_manifolds as compare_manifolds
+from .neighbours import manifold_scores as manifold_scores
+from .neighbours import Nearest as Nearest
+from .neighbours import nearest as nearest
+from .neighbours import copied as copied

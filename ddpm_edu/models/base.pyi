@@ -1,0 +1,159 @@
+# Written by `make export` from the module of the same name: edit the notebook.
+"""How many, of which class, by which sampler, from which seed: what every model must be able to answer, written once."""
+from typing import Any
+import inspect
+import itertools
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+import torch
+from fastcore.basics import patch
+from torch import Tensor, nn
+from ..core import SeededNoise, Step, progress_bar
+from ..denoising.denoisers import dynamic_threshold, static_threshold
+from ..denoising.guidance import drop_labels, guided
+from ..denoising.samplers import final
+from ..denoising.table import get_sampler
+from ..denoising.terminal_snr import from_infinity
+from .files import Saved, as_plain, load_saved, unwrapped
+
+@dataclass(frozen=True)
+class Sampling():
+    "How a model is sampled where nothing else is asked."
+    sampler:str|Callable = "ddpm" # a name from `SAMPLERS`, or a sampler
+    n_steps:int|None = None # how many steps; `None`: as the model's `levels` has it
+    levels:dict[str, Any] = field(default_factory=dict) # further arguments for `levels`: spacing, sigma_min, sigma_max, …
+    options:dict[str, Any] = field(default_factory=dict) # of the sampler, such as `eta`
+    def asked(self,
+        sampler:str|Callable|None=None, n_steps:int|None=None, # instead of these; `None` keeps them
+        spacing:str|None=None, # instead of the levels' own, whose ends stay
+        **options:Any, # of the sampler, beside or instead of these
+    )->"Sampling":
+        "The same, with what was asked in its place."
+        ...
+
+class DenoisingModel(Saved):
+    "A network that can be asked for samples. A model defines `denoise` and `levels`. Raises `ValueError` for parts that do not fit."
+    sampling = Sampling() # what is best for this model where nothing is asked
+    net: nn.Module
+    data_shape: tuple
+    p_uncond: float
+    threshold: str | None
+    config: dict
+    def __init__(self,
+        net:nn.Module, # the only part that is trained
+        data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
+        p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
+        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic" or `None`
+        **more:Any, # further arguments of the class, to be saved with it
+    ):
+        ...
+    @property
+    def device(self)->torch.device: # where its tensors are; the CPU if it has none
+        ...
+    @property
+    def state_shape(self)->tuple[int, ...]:
+        ...
+    def start(self:DenoisingModel,
+        z:Tensor, # `[B, ...]` standard normal noise
+        sigma:float, # the first noise level
+    )->Tensor: # `[B, ...]`, the state there
+        "Where sampling begins: data are small beside the first level."
+        ...
+    def shown(self:DenoisingModel, step:Step)->Step: # a step as users see it
+        "All of it. (A model over a code decodes it here.)"
+        ...
+    def denoiser(self:DenoisingModel,
+        guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated
+        threshold:str|None="model", # "static", "dynamic", `None`, or "model": as the model was built
+        guidance_rescale:float=0., # see `guided`: share of the added contrast that is taken back
+        guidance_interval:tuple[float, float]|None=None, # see `guided`: noise levels (low, high) between which to guide
+    )->Callable: # `D(x, sigma, y=None, **cond) -> x0`
+        "The denoiser that samplers get: guided, then thresholded."
+        ...
+    def training_labels(self:DenoisingModel,
+        x0:Tensor, # `[B, ...]` a batch of data
+        y:Tensor|None, # long `[B]` its labels
+    )->Tensor|None: # the labels that the network sees in training
+        "Labels for a training step. Raises `ValueError` for data of another shape than `data_shape`."
+        ...
+    def sample_iter(self:DenoisingModel,
+        n:int, # samples
+        labels:Tensor|Sequence|int|str|None=None, # a class for all, or one for each, by number or name; `None` for no label
+        guidance_scale:float=1., # 1 plain, above 1 exaggerates the label, 0 ignores it
+        sampler:str|Callable|None=None, # a name from `SAMPLERS`, or any sampler of contract 3; `None`: the model's own
+        n_steps:int|None=None, # steps, network calls for most samplers; `None`: the model's own
+        seed:int|None=None, # same seed, same samples
+        noise:Tensor|None=None, # `[n, *state_shape]` standard normal start, instead of the seed's
+        spacing:str|None=None, # how the levels lie: see `levels`
+        sigmas:Tensor|None=None, # `[n_steps+1]` the levels themselves, instead of `n_steps` and `spacing`
+        threshold:str|None="model", guidance_rescale:float=0., guidance_interval:tuple[float, float]|None=None, # see `denoiser`
+        *, start:int=0, # number of the first sample, in a part of a larger request
+        **options:Any, # of the sampler, such as `eta`
+    )->Iterator[Step]: # the sampler's steps
+        "Sample step by step: loop over it, and watch."
+        ...
+    def sample(self:DenoisingModel,
+        n:int, # samples
+        labels:Tensor|Sequence|int|str|None=None, # a class for all, or one for each, by number or name; `None` for no label
+        guidance_scale:float=1., # 1 plain, above 1 exaggerates the label, 0 ignores it
+        sampler:str|Callable|None=None, # a name from `SAMPLERS`, or any sampler of contract 3; `None`: the model's own
+        n_steps:int|None=None, # steps, network calls for most samplers; `None`: the model's own
+        seed:int|None=None, # same seed, same samples, whatever the batch size
+        noise:Tensor|None=None, # `[n, *state_shape]` standard normal start, instead of the seed's
+        spacing:str|None=None, # how the levels lie: see `levels`
+        sigmas:Tensor|None=None, # `[n_steps+1]` the levels themselves, instead of `n_steps` and `spacing`
+        threshold:str|None="model", guidance_rescale:float=0., guidance_interval:tuple[float, float]|None=None, # see `denoiser`
+        *, batch_size:int=256, # samples at a time
+        **options:Any, # of the sampler, such as `eta`
+    )->Tensor: # `[n, *data_shape]`, in [-1, 1]
+        "Draw `n` samples."
+        ...
+
+def thresholded(
+    D:Callable|None, # a denoiser
+    threshold:str|None, # "static", "dynamic" or `None`
+)->Callable: # a denoiser
+    "Wrap a denoiser by the name of a threshold."
+    ...
+
+def takes_labels(
+    net:nn.Module, # a network
+)->bool:
+    "Does the network know labels? By its `num_classes`, or by an argument `y`."
+    ...
+
+def as_labels(
+    model:DenoisingModel, # who is asked
+    labels:Tensor|Sequence|int|str|None, # what the user asked for: class numbers or names, one for all or one for each; -1 means none
+    n:int, # samples
+)->Tensor|None: # long `[n]`, where the model is
+    "Bring labels into the form that networks take; raises `ValueError` where they do not fit."
+    ...
+
+def _numbered(model:DenoisingModel, labels:str|Sequence)->int|list[int]:
+    "Numbers for names; raises `ValueError` that lists the names there are."
+    ...
+
+def _options(fn:Callable, options:dict[str, Any], noise_sampler:Callable)->dict[str, Any]:
+    "The options for a sampler, with a source of noise if it wants one. Raises `TypeError` for one that it does not know."
+    ...
+
+def in_eval(
+    model:DenoisingModel, # put into evaluation mode while the steps are made, and back after
+    steps:Iterator[Step], # a sampler about to work
+)->Iterator[Step]: # its steps, as the model shows them
+    "Dropout and the like are off while sampling."
+    ...
+
+def load(
+    name_or_path:str|os.PathLike, # a file that `save` wrote, or the name of weights that ship with the package
+    net:nn.Module|None=None, # the network, if it is not one of this package
+    device:torch.device|str|None=None, # where to; `default_device()` if left out
+)->DenoisingModel: # the model, ready to use (or a classifier, if the file holds one)
+    "Get a saved model back, with its `card`. Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."
+    ...
+
+__all__ = ['Sampling', 'DenoisingModel', 'thresholded', 'takes_labels', 'as_labels', 'in_eval', 'load']

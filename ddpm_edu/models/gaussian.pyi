@@ -1,0 +1,157 @@
+# Written by `make export` from the module of the same name: edit the notebook.
+"""A network, a schedule and an objective, tied together: train it on data, and it samples."""
+from typing import Any
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+import torch
+from fastcore.basics import patch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from ..core import expand
+from ..denoising.samplers import ddim, ddpm, trajectory
+from ..denoising.schedules import SIGMA_GRIDS, diffusion_buffers, spaced_timesteps
+from ..denoising.terminal_snr import from_infinity
+from .base import DenoisingModel, in_eval
+from .files import unwrapped
+from .objectives import get_objective
+
+class GaussianDiffusion(DenoisingModel):
+    "A diffusion model in discrete time (Ho et al. 2020); only `net` is trained. Raises `ValueError` for parts that do not fit."
+    objective: str
+    quantize: bool
+    table: Any
+    constants: dict
+    zero_snr: Any
+    T: Any
+    def __init__(self,
+        net:nn.Module, # `net(x, t)` or `net(x, t, y)`, with `t` in 0 … T-1
+        betas:Tensor, # `[T]`, the schedule: variance of the noise added at each step
+        data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
+        objective:str="eps", # what the network predicts: "eps", "x0" or "v"
+        p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
+        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic" or `None`
+        quantize:bool=False, # ask the network at whole steps only, for one that cannot take fractions
+    ):
+        ...
+    def q_sample(self:GaussianDiffusion,
+        x0:Tensor, # `[B, ...]` clean data
+        t:Tensor|int, # `[B]` steps in 0 … T-1, or one for all
+        noise:Tensor|None=None, # `[B, ...]` standard normal; drawn if left out
+    )->Tensor: # `[B, ...]`, in variance-preserving coordinates
+        "Jump to step `t` of the forward process (Ho et al. 2020, eq. 4)."
+        ...
+    def sigma_to_t(self:GaussianDiffusion,
+        sigma:Tensor, # `[B]` noise levels; those outside the table count as its ends
+    )->Tensor: # `[B]` float steps in 0 … T-1
+        "Which step a noise level belongs to: linear in log sigma between the entries of the table."
+        ...
+    def denoise(self:GaussianDiffusion,
+        x:Tensor, # `[B, ...]`, data + sigma·noise; where sigma is infinite, the noise itself
+        sigma:Tensor, # `[B]` noise levels
+        y:Tensor|None=None, # long `[B]` labels, -1 for none
+        **cond:Any, # further conditions of the network
+    )->Tensor: # `[B, ...]`, the network's idea of the clean data
+        "The plain denoiser of contract 2: one call of the network, without guidance or threshold."
+        ...
+    def coefficients(self:GaussianDiffusion,
+        sigma:Tensor, # `[B]` noise levels
+        x:Tensor, # `[B, ...]`, what they belong to
+    )->tuple[Tensor, Tensor, Tensor]: # √ᾱ and √(1-ᾱ), to be multiplied with `x`, and steps `[B]`
+        "What the network and the objective need to know of noise levels."
+        ...
+    def p_losses(self:GaussianDiffusion,
+        x0:Tensor, # `[B, ...]` clean data in [-1, 1]
+        t:Tensor, # long `[B]` steps in 0 … T-1
+        noise:Tensor|None=None, # `[B, ...]` standard normal; drawn if left out
+        y:Tensor|None=None, # long `[B]` labels, -1 for none
+        loss:Callable=F.mse_loss, # any of torch's: takes `reduction="none"`, as `F.mse_loss`, `F.l1_loss`, `F.huber_loss`
+        **cond:Any, # further conditions of the network
+    )->Tensor: # `[B]`
+        "The training loss at given steps and noise (Ho et al. 2020, eq. 14, for the objective `eps`)."
+        ...
+    def loss(self:GaussianDiffusion,
+        x0:Tensor, # `[B, ...]` clean data in [-1, 1]
+        y:Tensor|None=None, # long `[B]` labels; a share `p_uncond` of them is hidden from the network
+        **cond:Any, # further conditions of the network
+    )->Tensor: # `[B]`, a loss for each sample
+        "The loss at random steps: what the trainer minimises. Raises `ValueError` for data of another shape than `data_shape`."
+        ...
+    def levels(self:GaussianDiffusion,
+        n_steps:int|None=None, # how many network calls; `None` for all T
+        spacing:str="trailing", # which steps: see `spaced_timesteps`; or levels between the table's ends, by a name from `SIGMA_GRIDS`
+    )->Tensor: # float64 `[n_steps+1]` noise levels, descending, the last is 0
+        "The list of noise levels for a sampler."
+        ...
+    def start(self:GaussianDiffusion,
+        z:Tensor, # `[B, ...]` standard normal noise
+        sigma:float, # the first noise level; where it is infinite, the noise is the state
+    )->Tensor: # `[B, ...]`, the state there
+        "Where the forward process ended: pure noise, in variance-preserving coordinates."
+        ...
+    def _one_step(self:GaussianDiffusion, sampler:Callable, x:Tensor, t:int, t_next:int, noise:Tensor|None, y:Tensor|None,
+                  guidance_scale:float, threshold:str|None, **options:Any)->tuple[Tensor, Tensor]:
+        "A single step of a sampler, from step `t` to `t_next` (-1 for clean data), in variance-preserving coordinates."
+        ...
+    def p_sample(self:GaussianDiffusion,
+        x:Tensor, # `[B, ...]`, the state at step `t`
+        t:int, # the step, T-1 … 0
+        noise:Tensor|None=None, # `[B, ...]` fresh noise; drawn if left out, unused at t = 0
+        y:Tensor|None=None, # long `[B]` labels
+        guidance_scale:float=1., # see `denoiser`
+        variance:str="posterior", # or "beta"
+        threshold:str|None="model", # see `denoiser`
+    )->tuple[Tensor, Tensor]: # (the state at `t - 1`, the estimate of the clean data)
+        "One ancestral step (Ho et al. 2020, algorithm 2)."
+        ...
+    def ddim_sample(self:GaussianDiffusion,
+        x:Tensor, # `[B, ...]`, the state at step `t`
+        t:int, # the step now
+        t_next:int, # the step after, below `t`; -1 for clean data
+        eta:float=0., # share of fresh noise
+        noise:Tensor|None=None, # `[B, ...]` fresh noise; drawn if left out
+        y:Tensor|None=None, # long `[B]` labels
+        guidance_scale:float=1., # see `denoiser`
+        threshold:str|None="model", # see `denoiser`
+    )->tuple[Tensor, Tensor]: # (the state at `t_next`, the estimate of the clean data)
+        "One DDIM step (Song et al. 2021, eq. 12)."
+        ...
+    def p_sample_loop(self:GaussianDiffusion,
+        n:int, # samples
+        labels:Tensor|Sequence[int]|int|None=None, # a class for all, or one for each
+        **kwargs:Any, # as for `sample`
+    )->Tensor: # `[n, *data_shape]`
+        "All T ancestral steps."
+        ...
+    def p_sample_loop_all(self:GaussianDiffusion,
+        n:int, # samples
+        labels:Tensor|Sequence[int]|int|None=None, # a class for all, or one for each
+        **kwargs:Any, # as for `sample_iter`
+    )->tuple[Tensor, Tensor]: # states `[T+1, n, ...]` from noise to data, and estimates `[T, n, ...]`
+        "All T ancestral steps, everything kept (in variance-preserving coordinates)."
+        ...
+    def ddim_sample_loop(self:GaussianDiffusion,
+        n_steps:int, # network calls, at most T
+        n:int, # samples
+        labels:Tensor|Sequence[int]|int|None=None, # a class for all, or one for each
+        eta:float=0., # share of fresh noise
+        **kwargs:Any, # as for `sample`
+    )->Tensor: # `[n, *data_shape]`
+        "DDIM with fewer steps."
+        ...
+    def predict_start_from_noise(self:GaussianDiffusion,
+        x:Tensor, # `[B, ...]`, the state at step `t`
+        t:Tensor, # long `[B]`
+        noise:Tensor, # `[B, ...]`, the noise in it
+    )->Tensor: # `[B, ...]` clean data
+        "Solve the forward jump for the clean data (Ho et al. 2020, eq. 15)."
+        ...
+    def q_posterior_mean_variance(self:GaussianDiffusion,
+        x0:Tensor, # `[B, ...]` clean data
+        x:Tensor, # `[B, ...]`, the state at step `t`
+        t:Tensor, # long `[B]`
+    )->tuple[Tensor, Tensor, Tensor]: # mean `[B, ...]`, variance and clipped log-variance, `[B, 1, ...]`
+        "Of the state at `t - 1`, given the one at `t` and the clean data (Ho et al. 2020, eq. 6 and 7)."
+        ...
+
+__all__ = ['GaussianDiffusion']

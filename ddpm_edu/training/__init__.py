@@ -1,0 +1,4 @@
+"Training as an iterator: `fit`, `train` and its stages, `muon`."
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,19 @@
+# Written by `make export` from what the chapters of this floor export.
+from .loop import TrainState as TrainState
+from .loop import epochs as epochs
+from .loop import adam as adam
+from .loop import train as train
+from .loop import ema_decay as ema_decay
+from .loop import ema as ema
+from .loop import budget as budget
+from .loop import until as until
+from .loop import anneal as anneal
+from .loop import validation_loss as validation_loss
+from .loop import validate as validate
+from .loop import history as history
+from .loop import progress as progress
+from .loop import fit as fit
+from .optimizers import orthogonalised as orthogonalised
+from .optimizers import Muon as Muon
+from .optimizers import CombinedOptimizer as CombinedOptimizer
+from .optimizers import muon as muon

@@ -1,0 +1,21 @@
+# Written by `make export` from what the chapters of this floor export.
+from .pictures import checked_images as checked_images
+from .pictures import grid as grid
+from .pictures import draw_sheet as draw_sheet
+from .pictures import show_images as show_images
+from .pictures import check_ending as check_ending
+from .pictures import enlarge as enlarge
+from .pictures import to_pillow as to_pillow
+from .pictures import save_image as save_image
+from .points import PALETTE as PALETTE
+from .points import GREY as GREY
+from .points import DASHES as DASHES
+from .points import checked_points as checked_points
+from .points import point_colours as point_colours
+from .points import scatter as scatter
+from .points import plot_curves as plot_curves
+from .film import spread_frames as spread_frames
+from .film import strip_grid as strip_grid
+from .film import strip as strip
+from .film import scatter_frames as scatter_frames
+from .film import animate as animate
