@@ -10,12 +10,15 @@ config = ConfigParser(inline_comment_prefixes="#", delimiters="=", interpolation
 config.read(here/"settings.ini", encoding="utf-8")
 package = config["package"]
 lines = lambda key: [line for line in package[key].splitlines() if line]
-version = re.search(r'^__version__ = "(.+)"$', (here/"ddpm_edu/__init__.py").read_text(encoding="utf-8"), re.M)
+version = re.search(r'^__version__ = "(.+)"$', (here/"ddpm_edu/__init__.py").read_text(encoding="utf-8"),
+                    re.M)
 
 setup(
     name=package["name"], version=version[1], description=package["description"], author=package["author"],
-    license_expression=package["license"], license_files=["LICENSE", "NOTICE"], keywords=package["keywords"].split(", "),
-    long_description=(here/"README.md").read_text(encoding="utf-8"), long_description_content_type="text/markdown",
+    license_expression=package["license"], license_files=["LICENSE", "NOTICE"],
+    keywords=package["keywords"].split(", "),
+    long_description=(here/"README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
     classifiers=lines("classifiers"), install_requires=lines("requirements"),
     extras_require={name: lines(f"{name}_requirements") for name in ("solvers", "clip", "hub", "dev")},
     entry_points={"console_scripts": lines("console_scripts"), "nbdev": ["ddpm_edu = ddpm_edu._modidx:d"]},

@@ -1,17 +1,20 @@
-"""The honest baseline: the recipe of DenoisingDiffusion.jl as it stands, trained with this library and scored by FLD-v1.
+"""The honest baseline: the recipe of DenoisingDiffusion.jl as it stands, trained with this library and scored
+by FLD-v1.
 
     python benchmarks/baseline.py FOLDER [--row plain|attention|mae] [--epochs 15] [--out outputs/baseline]
 
-FOLDER holds the four official files of MNIST, gzipped or plain. The rows are those of the Julia library's table:
+FOLDER holds the four official files of MNIST, gzipped or plain. The rows are those of the Julia library's
+table:
   plain      UNet(1, 16, T=100) without attention in the middle, 376,913 parameters, squared error
   attention  the same with attention, 602,705 parameters
   mae        as plain, trained on the absolute error
-All of them predict the noise, with Adam at a constant 1e-3, batches of 32, a cosine schedule of 100 steps, 15 epochs of the 60,000
-training digits, and the weights as they are at the end (no average). Scored with 10,000 samples at 100 DDPM calls and at 20 DDIM calls
-with η = 0 and 1.
+All of them predict the noise, with Adam at a constant 1e-3, batches of 32, a cosine schedule of 100 steps, 15
+epochs of the 60,000 training digits, and the weights as they are at the end (no average). Scored with 10,000
+samples at 100 DDPM calls and at 20 DDIM calls with η = 0 and 1.
 
-Kill it at any moment and start it again: it goes on from the last finished epoch, and scores that are on record are not made anew.
-With OMP_NUM_THREADS=1 it leaves a core for other work. Scores go to benchmarks/results/baseline.csv, the samples and the state to OUT.
+Kill it at any moment and start it again: it goes on from the last finished epoch, and scores that are on
+record are not made anew. With OMP_NUM_THREADS=1 it leaves a core for other work. Scores go to
+benchmarks/results/baseline.csv, the samples and the state to OUT.
 """
 import argparse
 import csv
@@ -30,7 +33,8 @@ from ddpm_edu.training import adam, train
 from ddpm_edu.measuring import fld_interval
 from torch.nn import functional as F
 
-COLUMNS = ["row", "parameters", "epochs", "seconds", "calls", "sampler", "eta", "fld", "low", "high", "legacy"]
+COLUMNS = ["row", "parameters", "epochs", "seconds",
+           "calls", "sampler", "eta", "fld", "low", "high", "legacy"]
 
 
 def model_of(row:str)->GaussianDiffusion:
@@ -59,7 +63,8 @@ def fitted(row:str, folder:str, epochs:int, out:Path)->tuple[GaussianDiffusion, 
     print(f"{row}: {n:,} parameters, {len(record['loss'])} of {epochs} epochs done", flush=True)
     for epoch in range(len(record["loss"]), epochs):
         loss = 0.
-        for s in itertools.islice(train(model, data, batch_size=32, seed=epoch, opt=opt), steps): loss += s.loss / steps
+        for s in itertools.islice(train(model, data, batch_size=32, seed=epoch, opt=opt), steps):
+            loss += s.loss / steps
         record["loss"].append(round(loss, 5)); record["seconds"] += s.seconds
         print(f"epoch {epoch + 1}: loss {loss:.4f}, {s.images / s.seconds:.0f} images/s", flush=True)
         state = dict(model=model.state_dict(), opt=opt.state_dict(), rng=torch.get_rng_state(), record=record)
@@ -74,11 +79,14 @@ def score(model:GaussianDiffusion, row:str, record:dict, table:Path, out:Path, n
         key = dict(row=row, epochs=str(record["epochs"]), calls=str(calls), sampler=sampler, eta=str(eta))
         if any(key.items() <= r.items() for r in rows): continue
         start = time.perf_counter()
-        x = model.sample(n, seed=0, sampler=sampler, n_steps=calls, **({"eta": float(eta)} if sampler == "ddim" else {}))
+        x = model.sample(n, seed=0, sampler=sampler, n_steps=calls,
+                         **({"eta": float(eta)} if sampler == "ddim" else {}))
         keep(out / f"{row}-{calls}-{sampler}-{eta}.pt", partial(torch.save, to_uint8(x)))
         s = fld_interval(x)
-        rows.append({k: str(v) for k, v in (record | key | dict(seconds=round(record["seconds"]), fld=round(fld(x), 2), low=round(s.low, 2),
-                     high=round(s.high, 2), legacy=round(fld(x, protocol="legacy"), 2))).items() if k in COLUMNS})
+        rows.append({k: str(v) for k, v in (record | key | dict(seconds=round(record["seconds"]),
+                                                                fld=round(fld(x), 2), low=round(s.low, 2),
+                     high=round(s.high, 2), legacy=round(fld(x, protocol="legacy"), 2))).items()
+                     if k in COLUMNS})
         print(rows[-1], f"{time.perf_counter() - start:.0f} s", flush=True)
         with table.open("w", newline="") as f:
             w = csv.DictWriter(f, COLUMNS, lineterminator="\n"); w.writeheader(); w.writerows(rows)

@@ -1,4 +1,5 @@
-"""How long until the first digit? Loading the weights that ship, and drawing one digit with guidance; the best of three processes.
+"""How long until the first digit? Loading the weights that ship, and drawing one digit with guidance; the
+best of three processes.
 
     python benchmarks/first_digit.py
 """
@@ -18,7 +19,8 @@ print(imported - start, loaded - imported, time.perf_counter() - loaded)
 """
 
 if __name__ == "__main__":
-    runs = [[float(v) for v in subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True).stdout.split()]
+    runs = [[float(v) for v in subprocess.run([sys.executable, "-c", PROGRAM],
+                                              capture_output=True, text=True, check=True).stdout.split()]
             for _ in range(3)]
     imported, loaded, drawn = (min(column) for column in zip(*runs))
     print(f"import {imported:.2f} s, load {loaded:.2f} s, first digit {drawn:.2f} s (guided, 20 steps)")

@@ -1,10 +1,12 @@
-"""Are the digits that a model draws copies? Their distances to the nearest training digits, beside those of real test digits.
+"""Are the digits that a model draws copies? Their distances to the nearest training digits, beside those of
+real test digits.
 
     python benchmarks/memorisation.py FOLDER [--n 2000] [--models digits,digits_guided]
 
-FOLDER holds the four official files of MNIST. For the test digits, for `digits` without guidance and for `digits_guided` with it, the
-distance (pixel by pixel, Euclidean, images in [-1, 1]) of each of n images to the nearest of the 60,000 training digits. The percentiles
-go to benchmarks/results/memorisation.csv, a line for each source; lines that are there are not made anew.
+FOLDER holds the four official files of MNIST. For the test digits, for `digits` without guidance and for
+`digits_guided` with it, the distance (pixel by pixel, Euclidean, images in [-1, 1]) of each of n images to
+the nearest of the 60,000 training digits. The percentiles go to benchmarks/results/memorisation.csv, a line
+for each source; lines that are there are not made anew.
 """
 import argparse
 import csv
@@ -28,7 +30,8 @@ def images(source:str, n:int, scale:float, folder:str)->torch.Tensor:
 
 def main(a:argparse.Namespace)->None:
     set_seed(0)
-    rows, train = list(csv.DictReader(a.table.open())) if a.table.exists() else [], digits(full=True, path=a.folder)[:][0]
+    rows, train = (list(csv.DictReader(a.table.open())) if a.table.exists() else [],
+                   digits(full=True, path=a.folder)[:][0])
     for source in ["test digits", *a.models]:
         key = dict(source=source, n=str(a.n), scale=f"{a.scale:g}" if source == "digits_guided" else "")
         if any(key.items() <= r.items() for r in rows): continue
@@ -42,7 +45,8 @@ def main(a:argparse.Namespace)->None:
     for r in rows:
         ratio = float(r["p50"]) / float(real["p50"])
         below = max((p for p in PERCENTILES if float(r[f"p{p}"]) < float(real["p1"])), default=0)
-        print(f"{r['source']:14} median {ratio:.1%} of that of test digits; up to {below} % nearer than their 1st percentile")
+        print(f"{r['source']:14} median {ratio:.1%} of that of test "
+              f"digits; up to {below} % nearer than their 1st percentile")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
-"""What a sampling loop costs beside the network: microseconds a call of the denoiser, its time and that of random numbers removed.
+"""What a sampling loop costs beside the network: microseconds a call of the denoiser, its time and that of
+random numbers removed.
 
     .venv/bin/python benchmarks/sampler_overhead.py [FOLDER ...]
 
-The denoiser of the first table does nothing (it returns a stored tensor), and so does the source of noise: only the loop is left.
-Beside ours stand k-diffusion's functions and diffusers' schedulers, where they can be imported; a FOLDER is one to look in. One for
-k-diffusion, of which only the sampling module runs, is made by
+The denoiser of the first table does nothing (it returns a stored tensor), and so does the source of noise:
+only the loop is left. Beside ours stand k-diffusion's functions and diffusers' schedulers, where they can be
+imported; a FOLDER is one to look in. One for k-diffusion, of which only the sampling module runs, is made by
 
     pip install --no-deps --target FOLDER k-diffusion==0.1.1.post1
 
-The rounds of all are interleaved, so that they see the same machine. The second table adds the bridge from a `GaussianDiffusion` (levels to
-times, objective, guidance, threshold) around a network that does nothing, and the demo's digits network at the same batch.
+The rounds of all are interleaved, so that they see the same machine. The second table adds the bridge from a
+`GaussianDiffusion` (levels to times, objective, guidance, threshold) around a network that does nothing, and
+the demo's digits network at the same batch.
 """
 import importlib
 import inspect
@@ -36,7 +38,8 @@ def medians(runs):
     for run in runs.values(): run()
     for _ in range(ROUNDS):
         for name, run in runs.items():
-            t = time.perf_counter(); calls = run(); times[name].append((time.perf_counter() - t) / calls * 1e6)
+            t = time.perf_counter(); calls = run()
+            times[name].append((time.perf_counter() - t) / calls * 1e6)
     return {name: statistics.median(ts) for name, ts in times.items()}
 
 
@@ -64,8 +67,10 @@ def counted(name, run):
 def ours():
     rows = {}
     for name, f in SAMPLERS.items():
-        options = {"noise_sampler": lambda x: zeros} if "noise_sampler" in inspect.signature(f).parameters else {}
-        rows[name] = counted(f"ours {name}", lambda D, f=f, options=options: final(f(D, x, sigmas, **options)))
+        options = ({"noise_sampler": lambda x: zeros} if "noise_sampler" in inspect.signature(f).parameters
+                   else {})
+        rows[name] = counted(f"ours {name}",
+                             lambda D, f=f, options=options: final(f(D, x, sigmas, **options)))
     return rows
 
 
@@ -78,12 +83,14 @@ def kdiffusion():
     sys.modules["k_diffusion"].__path__ = [str(folder/"k_diffusion")]
     sys.modules["torchvision.transforms"].functional = None
     K = importlib.import_module("k_diffusion.sampling")
-    torch.randn_like = lambda x: zeros      # which churn asks for, wanted or not; ours took the real one when it was imported
+    # which churn asks for, wanted or not; ours took the real one when it was imported
+    torch.randn_like = lambda x: zeros
     rows, f32 = {}, sigmas.float()
     for name in SAMPLERS:
         f = getattr(K, f"sample_{name}", None)
         if f is None: continue
-        more = {"noise_sampler": lambda s, s2: zeros} if "noise_sampler" in inspect.signature(f).parameters else {}
+        more = ({"noise_sampler": lambda s, s2: zeros} if "noise_sampler" in inspect.signature(f).parameters
+                else {})
         ends = (.02, 80.) if name in ("dpm_fast", "dpm_adaptive") else (f32,)
         if name == "dpm_fast": ends += (N,)
         run = lambda D, f, ends, more: f(D, x, *ends, disable=True, **more)
@@ -96,9 +103,12 @@ def diffusers():
     with suppress(ImportError):
         import diffusers.schedulers as S
         unclipped = dict(clip_sample=False)
-        kinds = dict(ddpm=(S.DDPMScheduler, unclipped), ddim=(S.DDIMScheduler, unclipped), euler=(S.EulerDiscreteScheduler, {}),
-                     euler_ancestral=(S.EulerAncestralDiscreteScheduler, {}), heun=(S.HeunDiscreteScheduler, {}),
-                     dpm_2=(S.KDPM2DiscreteScheduler, {}), dpm_2_ancestral=(S.KDPM2AncestralDiscreteScheduler, {}),
+        kinds = dict(ddpm=(S.DDPMScheduler, unclipped), ddim=(S.DDIMScheduler, unclipped),
+                     euler=(S.EulerDiscreteScheduler, {}),
+                     euler_ancestral=(S.EulerAncestralDiscreteScheduler, {}),
+                     heun=(S.HeunDiscreteScheduler, {}),
+                     dpm_2=(S.KDPM2DiscreteScheduler, {}),
+                     dpm_2_ancestral=(S.KDPM2AncestralDiscreteScheduler, {}),
                      dpmpp_2m=(S.DPMSolverMultistepScheduler, {}), unipc=(S.UniPCMultistepScheduler, {}),
                      dpmpp_2m_sde=(S.DPMSolverMultistepScheduler, dict(algorithm_type="sde-dpmsolver++")))
         for module in {sys.modules[kind.__module__] for kind, _ in kinds.values()}:
@@ -110,7 +120,8 @@ def diffusers():
             for t in scheduler.timesteps:
                 D(scheduler.scale_model_input(state, t), t)
                 state = scheduler.step(x0, t, state).prev_sample
-        return {name: counted(f"diffusers {name}", partial(walk, kind=k, options=options)) for name, (k, options) in kinds.items()}
+        return {name: counted(f"diffusers {name}", partial(walk, kind=k, options=options)) for name,
+                (k, options) in kinds.items()}
     return {}
 
 
@@ -138,12 +149,14 @@ if __name__ == "__main__":
     theirs = diffusers()        # before the stand-ins for what k-diffusion imports
     sides = {"ours": ours(), "k-diffusion": kdiffusion(), "diffusers": theirs}
     us = medians({(side, name): run for side, rows in sides.items() for name, run in rows.items()})
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH} of 28×28, {N} steps; microseconds a call")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH} of 28×28, "
+          f"{N} steps; microseconds a call")
     print(f"  {'':20}" + "".join(f"{side:>14}" for side in sides))
     for name in SAMPLERS:
         cells = [us.get((side, name)) for side in sides]
         slower = any(v and v < cells[0] for v in cells[1:])
-        print(f"  {name:20}" + "".join(f"{v:14.0f}" if v else f"{'':>14}" for v in cells) + "   <-- slower" * slower)
+        print(f"  {name:20}" + "".join(f"{v:14.0f}" if v else f"{'':>14}" for v in cells)
+              + "   <-- slower" * slower)
     more = medians(bridge())
     network = more["one call of the digits network"]
     print("through a model:")

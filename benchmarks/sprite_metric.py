@@ -1,14 +1,17 @@
 """Score collections of sprites with the judge that ships.
 
-    python benchmarks/sprite_metric.py score [--path ARCHIVE] [MODEL ...] [--scale 1] [--interval LOW HIGH] [--n 1000] [--seed 0]
+    python benchmarks/sprite_metric.py score [--path ARCHIVE] [MODEL ...] [--scale 1] [--interval LOW HIGH]
+        [--n 1000] [--seed 0]
 
-The protocol is Sprites-v1: the reference is all sprites of the held-out species; a MODEL is the name of weights that ship,
-or a file that `load` opens, and draws N samples in its own way of sampling, asked (if it knows labels) for what sprites in training are.
-`copies` is the share of the first 500 images that `copied` calls copies of a training sprite, both colourings and all forms
-of a species being one group; `asked`, the share whose main hue is the one that was asked for.
+The protocol is Sprites-v1: the reference is all sprites of the held-out species; a MODEL is the name of
+weights that ship, or a file that `load` opens, and draws N samples in its own way of sampling, asked (if it
+knows labels) for what sprites in training are. `copies` is the share of the first 500 images that `copied`
+calls copies of a training sprite, both colourings and all forms of a species being one group; `asked`, the
+share whose main hue is the one that was asked for.
 
-The rows that are always there: real sprites in training (the floor), each of the faults, drawn creatures, and held-out sprites, for their
-copies only. Goes to benchmarks/results/sprite_metric.csv; lines that are there are not made anew.
+The rows that are always there: real sprites in training (the floor), each of the faults, drawn creatures, and
+held-out sprites, for their copies only. Goes to benchmarks/results/sprite_metric.csv; lines that are there
+are not made anew.
 """
 import argparse
 import csv
@@ -25,24 +28,30 @@ from guidance_sweep import of_file
 HERE = Path(__file__).resolve().parent
 
 
-COLUMNS = ["collection", "weights", "scale", "seed", "images", *SpriteScore._fields, "copies", "asked", "command"]
+COLUMNS = ["collection", "weights", "scale", "seed",
+           "images", *SpriteScore._fields, "copies", "asked", "command"]
 
 
 def collections(a:argparse.Namespace, train_x:Sprites, held:Sprites)->Iterator[tuple[dict, Callable]]:
-    "What tells each line from the others, and a function that makes the images, and the hues that were asked for or `None`."
+    """What tells each line from the others, and a function that makes the images, and the hues that were
+    asked for or `None`."""
     some = train_x.sample(1000, seed=0)[0]
     yield dict(collection="training sprites"), lambda: (some, None)
-    for f in CORRUPTIONS[1:]: yield dict(collection=f"training sprites, {f}"), lambda f=f: (corrupt(some, f), None)
+    for f in CORRUPTIONS[1:]:
+        yield dict(collection=f"training sprites, {f}"), lambda f=f: (corrupt(some, f), None)
     yield dict(collection="drawn creatures"), lambda: (creatures().x, None)
     yield dict(collection="held-out sprites"), lambda: (held.x, None)
     for name in a.models:
         def drawn(name:str=name)->tuple[torch.Tensor, torch.Tensor|None]:
             model = load(name)
             if not model.net.num_classes: return model.sample(a.n, batch_size=100, seed=a.seed), None
-            real, y = pokemon(a.path, labels=model.card.get("labels", "hue"), split="train").sample(a.n, seed=a.seed)
-            return model.sample(a.n, y, a.scale, batch_size=100, seed=a.seed, guidance_interval=a.interval), main_hue(to_uint8(real))
+            real, y = pokemon(a.path, labels=model.card.get("labels", "hue"),
+                              split="train").sample(a.n, seed=a.seed)
+            return model.sample(a.n, y, a.scale, batch_size=100,
+                                seed=a.seed, guidance_interval=a.interval), main_hue(to_uint8(real))
         scale = f"{a.scale:g}" + (" between {:g} and {:g}".format(*a.interval) if a.interval else "")
-        yield dict(collection=Path(name).stem, weights=of_file(name), scale=scale, seed=str(a.seed), images=str(a.n)), drawn
+        yield dict(collection=Path(name).stem, weights=of_file(name),
+                   scale=scale, seed=str(a.seed), images=str(a.n)), drawn
 
 
 def score(a:argparse.Namespace)->None:
@@ -52,8 +61,10 @@ def score(a:argparse.Namespace)->None:
     for key, make in collections(a, train_x, held):
         if any(key.items() <= r.items() for r in lines): continue
         x, hue = make()
-        line = key | dict(images=len(x), copies=f"{copied(x[:500], train_x, train_x.species).float().mean():.4f}")
-        if key["collection"] != "held-out sprites": line |= {k: f"{v:.4f}" for k, v in sprite_score(x, held.x)._asdict().items()}
+        line = key | dict(images=len(x),
+                          copies=f"{copied(x[:500], train_x, train_x.species).float().mean():.4f}")
+        if key["collection"] != "held-out sprites":
+            line |= {k: f"{v:.4f}" for k, v in sprite_score(x, held.x)._asdict().items()}
         if hue is not None: line["asked"] = f"{(main_hue(to_uint8(x)) == hue).float().mean():.4f}"
         line["command"] = "python benchmarks/sprite_metric.py score"
         if key.get("weights"):
@@ -70,7 +81,8 @@ if __name__ == "__main__":
     p.add_argument("models", nargs="*")
     p.add_argument("--path", type=Path)
     p.add_argument("--scale", type=float, default=1., help="guidance scale of a model with labels")
-    p.add_argument("--interval", type=float, nargs=2, metavar=("LOW", "HIGH"), help="guide between these noise levels only")
+    p.add_argument("--interval", type=float, nargs=2,
+                   metavar=("LOW", "HIGH"), help="guide between these noise levels only")
     p.add_argument("--n", type=int, default=1000)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--table", type=Path, default=HERE/"results"/"sprite_metric.csv")

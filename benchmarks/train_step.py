@@ -1,15 +1,20 @@
 """Images per second of `fit` beside a bare loop around the same network, in one run.
 
-    .venv/bin/python benchmarks/train_step.py            # digits: the demo's network, and the plain UNet of 376,913 + class embedding
+    .venv/bin/python benchmarks/train_step.py            # digits: the demo's network, and the plain UNet of
+        376,913 + class embedding
     .venv/bin/python benchmarks/train_step.py --points   # the spiral: 1,442 parameters, batches of 32
-    .venv/bin/python benchmarks/train_step.py --peers    # UNets of about 377,000 parameters: ours beside those of three other libraries
+    .venv/bin/python benchmarks/train_step.py --peers    # UNets of about 377,000 parameters: ours beside
+        those of three other libraries
 
-The bare loop is what one would write by hand: sliced tensors, no checks, no averaged weights, no history. Both loops see the same data,
-batch size and optimiser. They take turns, several rounds each, and the medians are compared, so that a busy machine disturbs both alike.
+The bare loop is what one would write by hand: sliced tensors, no checks, no averaged weights, no history.
+Both loops see the same data, batch size and optimiser. They take turns, several rounds each, and the medians
+are compared, so that a busy machine disturbs both alike.
 
-`--peers` puts every network through that same bare loop, with and without channels_last, and takes the better of the two. diffusers
-comes with the test requirements; for the other two, which import torchvision for what their networks never use:
-    .venv/bin/pip install --no-deps --target outputs/peers denoising-diffusion-pytorch==2.3.4 ema-pytorch smalldiffusion==0.5.0
+`--peers` puts every network through that same bare loop, with and without channels_last, and takes the better
+of the two. diffusers comes with the test requirements; for the other two, which import torchvision for what
+their networks never use:
+    .venv/bin/pip install --no-deps --target outputs/peers denoising-diffusion-pytorch==2.3.4 ema-pytorch
+        smalldiffusion==0.5.0
     PYTHONPATH=outputs/peers .venv/bin/python benchmarks/train_step.py --peers
 """
 import argparse
@@ -28,7 +33,8 @@ from ddpm_edu.models import digits_model
 
 
 def bare_steps(model, data, batch_size, lr, channels_last, threads=None):
-    "The loop by hand, as a generator of nothing (one item a step): noise a batch, ask the network, compare, step."
+    """The loop by hand, as a generator of nothing (one item a step): noise a batch, ask the network, compare,
+    step."""
     net, T = model.net, model.T
     a_table, s_table = model.sqrt_alphas_cumprod, model.sqrt_one_minus_alphas_cumprod
     if channels_last: net.to(memory_format=torch.channels_last)
@@ -46,7 +52,8 @@ def bare_steps(model, data, batch_size, lr, channels_last, threads=None):
             a, s = expand(a_table[t], x0), expand(s_table[t], x0)
             xt = a * x0 + s * noise
             target = noise if model.objective == "eps" else a * noise - s * x0
-            out = net(xt, t, torch.where(torch.rand(len(x0)) < .1, -1, y_epoch[i:i + batch_size])) if labelled else net(xt, t)
+            out = net(xt, t, torch.where(torch.rand(len(x0)) < .1,
+                                         -1, y_epoch[i:i + batch_size])) if labelled else net(xt, t)
             loss = F.mse_loss(out, target)
             loss.backward(); opt.step(); opt.zero_grad()
             yield
@@ -69,7 +76,8 @@ def run_for(steps, seconds):
 def compare(name, make, data, batch_size, lr, seconds, rounds, channels_last):
     "Alternate ours and the bare loops; print the medians and the ratios."
     set_seed(0)
-    bare = {cl: bare_steps(make(), data, batch_size, lr, cl) for cl in ([False, True] if channels_last else [False])}
+    bare = {cl: bare_steps(make(), data, batch_size, lr, cl)
+            for cl in ([False, True] if channels_last else [False])}
     ours = make()
     for b in bare.values(): list(itertools.islice(b, 5))
     fit(ours, data, steps=5, batch_size=batch_size, lr=lr, device="cpu")
@@ -77,7 +85,8 @@ def compare(name, make, data, batch_size, lr, seconds, rounds, channels_last):
     got = {"ours": []} | {cl: [] for cl in bare}
     for _ in range(rounds):
         for cl, steps in bare.items():
-            if not channels_last: torch.set_num_threads(1)          # tiny networks: one thread is faster, for the bare loop too
+            if not channels_last:  # tiny networks: one thread is faster, for the bare loop too
+                torch.set_num_threads(1)
             got[cl].append(rate(run_for(steps, seconds), batch_size))
             if not channels_last: torch.set_num_threads(THREADS)
         how = dict(minutes=seconds / 60, batch_size=batch_size, lr=lr, device="cpu")
@@ -94,7 +103,8 @@ def compare(name, make, data, batch_size, lr, seconds, rounds, channels_last):
 def peers():
     "UNets at the size nearest to 376,913 parameters, without attention where their library leaves a choice."
     from diffusers import UNet2DModel
-    sys.modules.update({"torchvision": MagicMock(), "torchvision.transforms": MagicMock()})   # not before diffusers, which looks for it
+    # not before diffusers, which looks for it
+    sys.modules.update({"torchvision": MagicMock(), "torchvision.transforms": MagicMock()})
     from denoising_diffusion_pytorch import Unet as DDPUnet
     from smalldiffusion import Unet as SmallUnet
 
@@ -106,15 +116,20 @@ def peers():
     return {"ours, plain": UNet(1, 16, 100, middle_attention=False),
             "ours, folded (patch_size=2)": UNet(1, 24, 100, (1, 2), patch_size=2),
             "diffusers UNet2DModel": Answer(UNet2DModel(
-                sample_size=28, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(12, 24, 52), norm_num_groups=4,
-                down_block_types=("DownBlock2D",) * 3, up_block_types=("UpBlock2D",) * 3, add_attention=False)),
-            "denoising-diffusion-pytorch": DDPUnet(12, channels=1, dim_mults=(1, 2, 4), attn_heads=2, attn_dim_head=16),
-            "smalldiffusion": SmallUnet(28, 1, 1, ch=32, ch_mult=(1, 1, 1), num_res_blocks=1, attn_resolutions=(), dropout=0.)}
+                sample_size=28, in_channels=1, out_channels=1,
+                layers_per_block=1, block_out_channels=(12, 24, 52), norm_num_groups=4,
+                down_block_types=("DownBlock2D",) * 3,
+                up_block_types=("UpBlock2D",) * 3, add_attention=False)),
+            "denoising-diffusion-pytorch": DDPUnet(12, channels=1,
+                                                   dim_mults=(1, 2, 4), attn_heads=2, attn_dim_head=16),
+            "smalldiffusion": SmallUnet(28, 1, 1, ch=32,
+                                        ch_mult=(1, 1, 1), num_res_blocks=1, attn_resolutions=(), dropout=0.)}
 
 
 def compare_peers(data, batch_size, seconds, rounds):
     "Every network through the same loop by hand, in turns; the better layout of each counts."
-    models = {k: GaussianDiffusion(net.train(), cosine_beta_schedule(100), (1, 28, 28)) for k, net in peers().items()}
+    models = {k: GaussianDiffusion(net.train(), cosine_beta_schedule(100), (1, 28, 28)) for k,
+              net in peers().items()}
     for m in models.values(): m.net.num_classes = 0
     got = {(k, cl): [] for k in models for cl in (False, True)}
     for _ in range(rounds):
@@ -146,10 +161,12 @@ if __name__ == "__main__":
         compare("spiral", spiral_model, spiral(10_000, seed=0), 32, 1e-3, a.seconds, a.rounds, False)
         model = spiral_model(); set_seed(0)
         h = fit(model, spiral(10_000, seed=0), epochs=100, batch_size=32, lr=1e-3, device="cpu")
-        print(f"100 epochs of 10,000 points, batch 32: {h['seconds']:.1f} s, loss {sum(h['loss'][-1000:]) / 1000:.4f}")
+        print(f"100 epochs of 10,000 points, "
+              f"batch 32: {h['seconds']:.1f} s, loss {sum(h['loss'][-1000:]) / 1000:.4f}")
         model = spiral_model(); set_seed(0)
         h = fit(model, spiral(10_000, seed=0), epochs=200, batch_size=500, lr=1e-2, device="cpu")
-        print(f"200 epochs, batch 500, lr 1e-2:        {h['seconds']:.1f} s, loss {sum(h['loss'][-100:]) / 100:.4f}")
+        print(f"200 epochs, batch 500, lr 1e-2: "
+              f"       {h['seconds']:.1f} s, loss {sum(h['loss'][-100:]) / 100:.4f}")
     else:
         def plain():
             net = UNet(1, 16, 100, num_classes=10, middle_attention=False)

@@ -20,11 +20,13 @@ import torch
 from torch import Tensor
 
 # %% ../nbs/0_ground/10_core.ipynb #faf8a57a
-IN_TEST = bool(int(os.environ.get("IN_TEST", "0") or 0)) # True while `nbdev_test` runs the notebooks: long cells shrink
+# True while `nbdev_test` runs the notebooks: long cells shrink
+IN_TEST = bool(int(os.environ.get("IN_TEST", "0") or 0))
 
 # %% ../nbs/0_ground/10_core.ipynb #f3fb2a79
 def default_device()->torch.device: # `cuda`, else `mps`, else `cpu`
-    "The device that `fit` and `load` use unless told otherwise; the environment variable `DDPM_EDU_DEVICE` overrides it."
+    """The device that `fit` and `load` use unless told otherwise; the environment variable `DDPM_EDU_DEVICE`
+    overrides it."""
     if name := os.environ.get("DDPM_EDU_DEVICE"): return torch.device(name)
     if torch.cuda.is_available(): return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -52,7 +54,8 @@ def hash_seed(
 
 # %% ../nbs/0_ground/10_core.ipynb #c918745e
 class SeededNoise:
-    "Noise that belongs to the sample: call it with a tensor `[n, ...]` to get the next standard normal one of that shape."
+    """Noise that belongs to the sample: call it with a tensor `[n, ...]` to get the next standard normal one
+    of that shape."""
     def __init__(self,
         seed:int, # the seed of the whole request
         n:int, # samples in this batch
@@ -63,7 +66,8 @@ class SeededNoise:
         x:Tensor, # `[n, ...]`: gives the shape, the type and the device
     )->Tensor: # `[n, ...]` standard normal
         n = len(self.generators)
-        if len(x) != n: raise ValueError(f"noise for {n} samples was asked for {len(x)}: make a new `SeededNoise`")
+        if len(x) != n:
+            raise ValueError(f"noise for {n} samples was asked for {len(x)}: make a new `SeededNoise`")
         noise = torch.empty(x.shape, dtype=x.dtype if x.dtype == torch.float64 else torch.float32)
         for row, g in zip(noise, self.generators): row.normal_(generator=g)
         return noise.to(x)
@@ -118,14 +122,20 @@ def check_range(
     name:str="x", # what the message calls it
 )->Tensor: # `x`, unchanged
     "Raise `ValueError` (with the fix) unless `x` is float, finite and in [-1, 1]."
-    if not x.is_floating_point(): raise ValueError(f"`{name}` has type {x.dtype}, not floats in [-1, 1]; for bytes: `from_uint8({name})`")
+    if not x.is_floating_point():
+        raise ValueError(f"`{name}` has type {x.dtype}, "
+                         f"not floats in [-1, 1]; for bytes: `from_uint8({name})`")
     lo, hi = (v.item() for v in torch.aminmax(x))
     if not np.isfinite(lo + hi):
-        raise ValueError(f"`{name}` holds {(~x.isfinite()).sum().item()} values that are NaN or infinite: remove them first")
+        raise ValueError(f"`{name}` holds {(~x.isfinite()).sum().item()} values that are NaN or infinite: "
+                         f"remove them first")
     where, image = f"`{name}` runs from {lo:.4g} to {hi:.4g}, but the library works in [-1, 1]", x.ndim == 4
-    if image and lo >= 0 and hi > 2: raise ValueError(f"{where}; it looks like 0 … 255: use `from_unit({name} / 255)`, or `from_uint8`")
-    if image and lo >= 0 and hi > 0: raise ValueError(f"{where}; it looks like [0, 1]: use `from_unit({name})`")
-    if lo < -1.001 or hi > 1.001: raise ValueError(f"{where}; rescale it, with `normalize({name})` from `ddpm_edu.data` for instance")
+    if image and lo >= 0 and hi > 2:
+        raise ValueError(f"{where}; it looks like 0 … 255: use `from_unit({name} / 255)`, or `from_uint8`")
+    if image and lo >= 0 and hi > 0:
+        raise ValueError(f"{where}; it looks like [0, 1]: use `from_unit({name})`")
+    if lo < -1.001 or hi > 1.001:
+        raise ValueError(f"{where}; rescale it, with `normalize({name})` from `ddpm_edu.data` for instance")
     return x
 
 # %% ../nbs/0_ground/10_core.ipynb #8c632f71
@@ -136,7 +146,7 @@ class Step:
     n: int|None # how many there will be, `None` where that is not known
     sigma: float # noise level after the step
     x: Tensor # `[B, ...]`, the state after the step, `x0 + sigma·noise`
-    x0: Tensor|None # `[B, ...]`, the denoiser's last prediction of the clean data; `None` at step 0, before any
+    x0: Tensor|None # `[B, ...]`, the denoiser's last prediction of the clean data; `None` at step 0
     nfe: int # network calls so far
 
     @property
@@ -149,7 +159,8 @@ def write_file(
     path:str|os.PathLike, # where the file goes; missing folders are made
     data:bytes, # what goes into it
 )->Path: # the path
-    "Write a file such that it is either complete or not there. Raises `OSError` with the reason where that is impossible."
+    """Write a file such that it is either complete or not there.
+    Raises `OSError` with the reason where that is impossible."""
     path, tmp = Path(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +170,8 @@ def write_file(
         os.replace(tmp, path)
     except OSError as e:
         if tmp and os.path.exists(tmp): os.unlink(tmp)
-        raise type(e)(f"cannot write {path} ({e.strerror or e}): choose a place that you may write to and that has room") from e
+        raise type(e)(f"cannot write {path} ({e.strerror or e}): "
+                      f"choose a place that you may write to and that has room") from e
     return path
 
 def _umask()->int:

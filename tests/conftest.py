@@ -1,4 +1,5 @@
-"What the tests need of the machine: a loopback interface that is up. A network namespace without any network starts with it down."
+"""What the tests need of the machine: a loopback interface that is up.
+A network namespace without any network starts with it down."""
 import contextlib
 import socket
 import struct

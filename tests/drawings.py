@@ -1,11 +1,13 @@
-"""What the shipped models draw, lose and score: to store before a change that moves nothing but names, and to compare after it.
+"""What the shipped models draw, lose and score: to store before a change that moves nothing but names, and to
+compare after it.
 
     python tests/drawings.py store FILE
     python tests/drawings.py compare FILE [--tolerance 1e-6]
 
-Every shipped model by every sampler, plain and guided, from fixed seeds; losses on fixed noise; twenty steps of training; the FLD of 200
-digits; and sums of the tensors of every file that ships. On one machine nothing may differ in a single bit. Only names of the front door
-are used, so that the script runs on either side of a move."""
+Every shipped model by every sampler, plain and guided, from fixed seeds; losses on fixed noise; twenty steps
+of training; the FLD of 200 digits; and sums of the tensors of every file that ships. On one machine nothing
+may differ in a single bit. Only names of the front door are used, so that the script runs on either side of a
+move."""
 import argparse
 import hashlib
 import warnings
@@ -31,7 +33,8 @@ def drawn():
             if not classes: continue
             y = torch.arange(3) * (classes // 3)
             yield f"{name}/{sampler}/labels", model.sample(3, y, **how)
-            yield f"{name}/{sampler}/guided", model.sample(3, y, 2., threshold="dynamic", guidance_interval=(.1, 5.), **how)
+            yield f"{name}/{sampler}/guided", model.sample(3, y, 2., threshold="dynamic",
+                                                           guidance_interval=(.1, 5.), **how)
         yield f"{name}/own", model.sample(3, n_steps=10, seed=5)
 
 
@@ -45,14 +48,16 @@ def lost():
     for name in MODELS:
         model, (x, y) = load(name, device="cpu"), data_of(name).sample(16)
         set_seed(1)
-        with torch.no_grad(): yield f"{name}/loss", model.loss(x, y if getattr(model.net, "num_classes", 0) else None)
+        with torch.no_grad():
+            yield f"{name}/loss", model.loss(x, y if getattr(model.net, "num_classes", 0) else None)
     betas = torch.linspace(1e-3, .2, 50, dtype=torch.float64)
     nets = {"points": lambda: PointNet(50, 16), "nested": lambda: UNet(1, 8, 50, (1, 2), 10, patch_size=2),
             "fixed": lambda: UNetFixed(1, 8, 50, 10)}
     for name, net in nets.items():
         set_seed(2)
         data = spiral(512) if name == "points" else digits()
-        model = GaussianDiffusion(net(), betas, data.shape, objective="v", p_uncond=0. if name == "points" else .1)
+        model = GaussianDiffusion(net(), betas, data.shape,
+                                  objective="v", p_uncond=0. if name == "points" else .1)
         log = fit(model, data, steps=20, batch_size=16, seed=1, device="cpu")
         yield f"trained/{name}/loss", torch.tensor(log["loss"])
         for key, v in model.net.state_dict().items(): yield f"trained/{name}/{key}", v
@@ -72,12 +77,15 @@ def shipped():
     root = Path(ddpm_edu.__file__).parent
     for path in sorted(root.rglob("*.safetensors")):
         for key, v in sorted(load_file(path).items()):
-            digest = hashlib.sha256(f"{v.dtype} {list(v.shape)}".encode() + v.contiguous().view(torch.uint8).numpy().tobytes()
+            digest = hashlib.sha256(f"{v.dtype} {list(v.shape)}".encode()
+                                    + v.contiguous().view(torch.uint8).numpy().tobytes()
                                     if v.ndim else f"{v.dtype} {v.item()}".encode()).digest()[:8]
-            yield f"file/{path.stem.replace('sprite_classifier', 'sprite_reader')}/{key}", torch.tensor(list(digest), dtype=torch.uint8)
+            (yield f"file/{path.stem.replace('sprite_classifier', 'sprite_reader')}/{key}",
+             torch.tensor(list(digest), dtype=torch.uint8))
 
 
-def everything(): return {k: v.contiguous().clone() for part in (drawn, lost, scored, shipped) for k, v in part()}
+def everything():
+    return {k: v.contiguous().clone() for part in (drawn, lost, scored, shipped) for k, v in part()}
 
 
 def differences(old, new):
@@ -93,12 +101,14 @@ def differences(old, new):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=("store", "compare")); parser.add_argument("file", type=Path)
-    parser.add_argument("--tolerance", type=float, default=0., help="largest difference that is let pass (default: %(default)s)")
+    parser.add_argument("--tolerance", type=float, default=0.,
+                        help="largest difference that is let pass (default: %(default)s)")
     args = parser.parse_args()
     new = everything()
     if args.what == "store": save_file(new, args.file); print(f"{len(new)} tensors stored in {args.file}")
     else:
         found = differences(load_file(args.file), new)
         for k, v in sorted(found.items(), key=lambda kv: -kv[1])[:20]: print(f"{v:8.1e}  {k}")
-        print(f"{len(new)} tensors compared: {len(found)} differ, the largest by {max(found.values(), default=0.):g}")
+        print(f"{len(new)} tensors compared: {len(found)} "
+              f"differ, the largest by {max(found.values(), default=0.):g}")
         raise SystemExit(max(found.values(), default=0.) > args.tolerance)

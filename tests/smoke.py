@@ -1,10 +1,12 @@
-"""Does it work here at all? Draws with the weights that ship, trains a few steps, saves, loads: `python tests/smoke.py`, in seconds."""
+"""Does it work here at all? Draws with the weights that ship, trains a few steps, saves, loads, in seconds:
+`python tests/smoke.py`."""
 import platform
 import tempfile
 from pathlib import Path
 
 import torch
-from ddpm_edu import GaussianDiffusion, UNet, cosine_beta_schedule, default_device, digits, fit, load, save_image
+from ddpm_edu import GaussianDiffusion, UNet, cosine_beta_schedule, default_device
+from ddpm_edu import digits, fit, load, save_image
 from ddpm_edu.measuring import classify
 
 with tempfile.TemporaryDirectory() as folder:
@@ -17,4 +19,5 @@ with tempfile.TemporaryDirectory() as folder:
     fit(model, data, steps=5, batch_size=16)
     again = load(model.save(Path(folder)/"m.safetensors"))
     torch.testing.assert_close(again.sample(2, 3, seed=0), model.sample(2, 3, seed=0), atol=1e-3, rtol=0)
-print(f"It works: {platform.platform()}, Python {platform.python_version()}, torch {torch.__version__}, {default_device()}.")
+print(f"It works: {platform.platform()}, Python {platform.python_version()}, "
+      f"torch {torch.__version__}, {default_device()}.")

@@ -1,4 +1,5 @@
-"What may go wrong with downloaded or local files of MNIST, with servers on this machine in place of the mirrors."
+"""What may go wrong with downloaded or local files of MNIST, with servers on this machine in place of the
+mirrors."""
 import gzip
 import hashlib
 import logging
@@ -36,7 +37,8 @@ def official(monkeypatch):
     "Small files that are official for the time of a test: 20 images for training, 10 for testing."
     g, raw = torch.Generator().manual_seed(0), {}
     for part, n in (("train", 20), ("t10k", 10)):
-        raw[f"{part}-images-idx3-ubyte"] = idx(torch.randint(0, 256, (n, 28, 28), generator=g).to(torch.uint8))
+        raw[f"{part}-images-idx3-ubyte"] = idx(
+            torch.randint(0, 256, (n, 28, 28), generator=g).to(torch.uint8))
         raw[f"{part}-labels-idx1-ubyte"] = idx(torch.arange(n).remainder(10).to(torch.uint8))
     change(monkeypatch, sums={name: md5(blob) for name, blob in raw.items()})
     return raw
@@ -50,17 +52,20 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "cache_folder", lambda: folder)
     change(monkeypatch, mirrors=())
     monkeypatch.delenv("DDPM_EDU_DATA", raising=False)
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"): monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     return folder
 
 
 @pytest.fixture
 def serve():
-    "Start a server of a dictionary path → bytes (a missing path is a 404); `cut` promises more bytes than it sends. Counts requests."
+    """Start a server of a dictionary path → bytes (a missing path is a 404); `cut` promises more bytes than
+    it sends. Counts requests."""
     servers = []
 
     class Handler(BaseHTTPRequestHandler):
-        def __init__(self, files, cut, asked, *args): self.files, self.cut, self.asked = files, cut, asked; super().__init__(*args)
+        def __init__(self, files, cut, asked, *args):
+            self.files, self.cut, self.asked = files, cut, asked; super().__init__(*args)
         def log_message(self, *args): pass
 
         def do_GET(self):
@@ -73,7 +78,8 @@ def serve():
     def start(files, cut=False):
         asked = []
         if not loopback_works(): pytest.skip("there is no loopback interface to run a server on")
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, files, cut, asked)); servers.append(server)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, files, cut, asked))
+        servers.append(server)
         threading.Thread(target=partial(server.serve_forever, poll_interval=.01), daemon=True).start()
         return f"http://127.0.0.1:{server.server_port}/mnist/", asked
 
@@ -91,14 +97,15 @@ IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 def right(d, raw):
     "Whether a data set is the official one, byte by byte."
-    return d.x.numpy().tobytes() == raw[IMAGES][16:] and bytes(d.y.tolist()) == raw[LABELS][8:] and d.shape == (1, 28, 28)
+    return (d.x.numpy().tobytes() == raw[IMAGES][16:]
+            and bytes(d.y.tolist()) == raw[LABELS][8:] and d.shape == (1, 28, 28))
 
 
 def test_download_then_cache_then_offline(official, serve, cache, monkeypatch):
     url, asked = serve(packed(official))
     change(monkeypatch, mirrors=(url,))
     assert right(digits(full=True), official)
-    assert held(cache) == TRAIN and asked == TRAIN               # only what was asked for, nothing left lying about
+    assert held(cache) == TRAIN and asked == TRAIN  # only what was asked for, nothing left lying about
     change(monkeypatch, mirrors=(dead(),))
     assert right(digits(full=True), official)                    # offline: from the cache
     assert asked == TRAIN
@@ -110,8 +117,10 @@ def garbage(raw):
     "What a bad mirror may serve, by name."
     good = gzip.compress(raw[IMAGES])
     flipped = bytearray(good); flipped[len(good) // 2] ^= 255
-    return {"truncated": good[:len(good) // 2], "end missing": good[:-4], "corrupt": bytes(flipped), "page": b"<html>Please log in</html>",
-            "empty": b"", "other data": gzip.compress(raw[IMAGES][::-1]), "half the data": gzip.compress(raw[IMAGES][:5000]),
+    return {"truncated": good[:len(good) // 2], "end missing": good[:-4],
+            "corrupt": bytes(flipped), "page": b"<html>Please log in</html>",
+            "empty": b"", "other data": gzip.compress(raw[IMAGES][::-1]),
+            "half the data": gzip.compress(raw[IMAGES][:5000]),
             "wrong file": gzip.compress(raw[LABELS])}
 
 
@@ -124,7 +133,8 @@ def test_bad_first_mirror(official, serve, cache, monkeypatch, kind):
     (first, asked1), (second, asked2) = serve(packed(official) | {TRAIN[0]: bad}), serve(packed(official))
     change(monkeypatch, mirrors=(first, second))
     assert right(digits(full=True), official)
-    assert asked1 == TRAIN and asked2 == TRAIN[:1]               # the second is asked for what the first had wrong, and only that
+    # the second is asked for what the first had wrong, and only that
+    assert asked1 == TRAIN and asked2 == TRAIN[:1]
     assert held(cache) == TRAIN
     assert all(gzip.decompress((cache / n).read_bytes()) == official[n[:-3]] for n in TRAIN)
 
@@ -136,9 +146,11 @@ def test_all_mirrors_bad(official, serve, cache, monkeypatch, kind):
     change(monkeypatch, mirrors=(first, second))
     with pytest.raises(OSError) as e: digits(full=True)
     message = str(e.value)
-    assert "\n" not in message and TRAIN[0] in message and first in message and second in message and "DDPM_EDU_DATA" in message
-    assert message.count(f"expected is {right_sum()}") == 2                                            # for each mirror the right sum
-    assert len(re.findall(r"what unpacks has the MD5 sum [0-9a-f]{32}\b", message)) == 2              # and the one that it served
+    assert ("\n" not in message and TRAIN[0] in message
+            and first in message and second in message and "DDPM_EDU_DATA" in message)
+    assert message.count(f"expected is {right_sum()}") == 2  # for each mirror the right sum
+    # and the one that it served
+    assert len(re.findall(r"what unpacks has the MD5 sum [0-9a-f]{32}\b", message)) == 2
     assert held(cache) == []                                     # nothing bad stays
 
 
@@ -157,7 +169,8 @@ def test_first_mirror_is_not_there(official, serve, cache, monkeypatch, first):
 
 def test_offline_with_nothing(official, serve, cache, monkeypatch):
     change(monkeypatch, mirrors=(dead(), serve({})[0]))
-    expected = r"no mirror has a good train-images-idx3-ubyte\.gz \(.*ConnectionError; .*404.*\): try again when online"
+    expected = (r"no mirror has a good train-images-idx3-ubyte\.gz \(.*ConnectionError; "
+                r".*404.*\): try again when online")
     with pytest.raises(OSError, match=expected) as e: digits(full=True)
     assert "\n" not in str(e.value) and len(str(e.value)) < 500 and held(cache) == []
 
@@ -170,7 +183,7 @@ def test_spoiled_cache(official, serve, cache, monkeypatch, kind):
     (cache / TRAIN[0]).write_bytes(garbage(official)[kind])
     change(monkeypatch, mirrors=(dead(),))
     with pytest.raises(OSError, match="no mirror"): digits(full=True)
-    assert held(cache) == TRAIN[1:]                              # thrown away although nothing could replace it
+    assert held(cache) == TRAIN[1:]  # thrown away although nothing could replace it
     change(monkeypatch, mirrors=(url,))
     assert right(digits(full=True), official)
     assert held(cache) == TRAIN and asked == [*TRAIN, TRAIN[0]]
@@ -180,7 +193,8 @@ def test_spoiled_cache(official, serve, cache, monkeypatch, kind):
 @pytest.mark.parametrize("how", ["path", "environment"])
 def test_local_folder(official, tmp_path, cache, monkeypatch, plain, how):
     mine = tmp_path / "mine"; mine.mkdir()
-    for name, blob in official.items(): (mine / (name if plain else f"{name}.gz")).write_bytes(blob if plain else gzip.compress(blob, 1))
+    for name, blob in official.items():
+        (mine / (name if plain else f"{name}.gz")).write_bytes(blob if plain else gzip.compress(blob, 1))
     if how == "environment": monkeypatch.setenv("DDPM_EDU_DATA", str(mine))
     d = digits(full=True) if how == "environment" else digits(path=mine)
     assert right(d, official) and not cache.exists()             # neither copied nor downloaded
@@ -196,8 +210,10 @@ def test_embedded_ignores_the_folder(tmp_path, monkeypatch):
 def test_bad_local_file(official, tmp_path, kind):
     for name, blob in packed(official).items(): (tmp_path / name).write_bytes(blob)
     bad = tmp_path / TRAIN[0]; bad.write_bytes(garbage(official)[kind])
-    with pytest.raises(ValueError, match="is not a good copy of MNIST's train-images-idx3-ubyte") as e: digits(path=tmp_path)
-    assert str(bad) in str(e.value) and right_sum() in str(e.value) and len(re.findall(r"\b[0-9a-f]{32}\b", str(e.value))) == 2
+    with pytest.raises(ValueError, match="is not a good copy of MNIST's train-images-idx3-ubyte") as e:
+        digits(path=tmp_path)
+    assert (str(bad) in str(e.value) and right_sum() in str(e.value)
+            and len(re.findall(r"\b[0-9a-f]{32}\b", str(e.value))) == 2)
     assert bad.read_bytes() == garbage(official)[kind]           # the user's own file is not touched
 
 
@@ -208,11 +224,14 @@ def test_bad_plain_local_file(official, tmp_path):
 
 
 def test_missing_local_file(official, tmp_path):
-    with pytest.raises(FileNotFoundError, match="neither `train-images-idx3-ubyte` nor `train-images-idx3-ubyte.gz`"): digits(path=tmp_path)
+    with pytest.raises(FileNotFoundError,
+                       match="neither `train-images-idx3-ubyte` nor `train-images-idx3-ubyte.gz`"):
+        digits(path=tmp_path)
 
 
 def test_quiet(official, serve, monkeypatch, caplog, capsys):
-    "No sums in the log that a reader could mistake for something to act on, and pooch's own logger is left as it was."
+    """No sums in the log that a reader could mistake for something to act on, and pooch's own logger is left
+    as it was."""
     import pooch
     change(monkeypatch, mirrors=(serve(packed(official))[0],))
     level = pooch.get_logger().level
@@ -228,8 +247,10 @@ def test_cache_that_cannot_be_written(official, serve, cache, monkeypatch):
 
 def test_sums_are_the_official_ones():
     assert data.MNIST_FAMILY["mnist"].sums == {
-        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb", "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea", "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637"}
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637"}
 
 
 def test_embedded_digits_are_the_first_of_the_official_ones():
@@ -243,7 +264,8 @@ def test_embedded_digits_are_the_first_of_the_official_ones():
 def clothes(official, monkeypatch):
     "Small files that are official Fashion-MNIST for the time of a test; not installed, no mirrors."
     raw = {name: blob[:16] + blob[16:][::-1] if "images" in name else blob for name, blob in official.items()}
-    change(monkeypatch, "fashion", sums={name: md5(blob) for name, blob in raw.items()}, mirrors=(), packaged=Path("not installed"))
+    change(monkeypatch, "fashion", sums={name: md5(blob) for name, blob in raw.items()},
+           mirrors=(), packaged=Path("not installed"))
     return raw
 
 
@@ -262,8 +284,10 @@ def test_fashion_in_folders(official, clothes, tmp_path, cache, monkeypatch):
         for n, blob in packed(raw).items(): (tmp_path / name / n).write_bytes(blob)
         return tmp_path / name
     change(monkeypatch, "fashion", packaged=folder("packaged", clothes)); assert right(fashion(), clothes)
-    mine = folder("mine/fashion-mnist", clothes); change(monkeypatch, "fashion", packaged=folder("wrong", official))
-    monkeypatch.setenv("DDPM_EDU_DATA", str(mine.parent)); assert right(fashion(), clothes)                 # comes before Debian's
+    mine = folder("mine/fashion-mnist", clothes)
+    change(monkeypatch, "fashion", packaged=folder("wrong", official))
+    # comes before Debian's
+    monkeypatch.setenv("DDPM_EDU_DATA", str(mine.parent)); assert right(fashion(), clothes)
     assert right(fashion(path=mine), clothes) and not cache.exists()
     monkeypatch.delenv("DDPM_EDU_DATA")
     with pytest.raises(ValueError, match="not a good copy of Fashion-MNIST's train-images"): fashion()
@@ -279,16 +303,20 @@ def test_bad_mirror_of_fashion(clothes, serve, cache, monkeypatch, kind):
 
 def test_fashion_without_asking_the_network(clothes, serve, cache, monkeypatch):
     url, asked = serve(packed(clothes)); change(monkeypatch, "fashion", mirrors=(url,))
-    with pytest.raises(FileNotFoundError, match="neither `train-images-idx3-ubyte` nor"): fashion(download=False)
-    assert asked == [] and right(fashion(), clothes) and right(fashion(download=False), clothes)           # the cache is looked into
+    with pytest.raises(FileNotFoundError, match="neither `train-images-idx3-ubyte` nor"):
+        fashion(download=False)
+    # the cache is looked into
+    assert asked == [] and right(fashion(), clothes) and right(fashion(download=False), clothes)
 
 
 def test_fashion_offline_with_nothing(clothes, cache):
-    with pytest.raises(OSError, match="no mirror has a good train-images-idx3-ubyte.gz .*DDPM_EDU_DATA") as e: fashion()
+    with pytest.raises(OSError, match="no mirror has a good train-images-idx3-ubyte.gz .*DDPM_EDU_DATA") as e:
+        fashion()
     assert "\n" not in str(e.value) and held(cache) == []
 
 
-@pytest.mark.skipif(not data.MNIST_FAMILY["fashion"].packaged.is_dir(), reason="the package dataset-fashion-mnist is not installed")
+@pytest.mark.skipif(not data.MNIST_FAMILY["fashion"].packaged.is_dir(),
+                    reason="the package dataset-fashion-mnist is not installed")
 def test_the_real_fashion_mnist():
     train, test = fashion(), fashion(train=False)
     assert (len(train), len(test), train.shape) == (60_000, 10_000, (1, 28, 28))
@@ -303,18 +331,21 @@ def test_two_processes_that_download_at_once(official, serve, tmp_path):
     code = f"""
 from pathlib import Path
 from ddpm_edu.data import files, idx as data
-data.MNIST_FAMILY["mnist"] = data.MNIST_FAMILY["mnist"]._replace(mirrors=({url!r},), sums={data.MNIST_FAMILY["mnist"].sums!r})
+sums = {data.MNIST_FAMILY["mnist"].sums!r}
+data.MNIST_FAMILY["mnist"] = data.MNIST_FAMILY["mnist"]._replace(mirrors=({url!r},), sums=sums)
 files.IN_TEST, data.cache_folder = True, lambda: Path({str(tmp_path / "both")!r})
 for _ in range(6):
     d = data.digits(full=True)
     for f in data.cache_folder().glob("*.gz"): f.unlink(missing_ok=True)
 data.digits(full=True)
 """
-    runs = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    runs = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+            for _ in range(2)]
     errors = [r.communicate()[1] for r in runs]
     assert [r.returncode for r in runs] == [0, 0], errors
     assert set(held(tmp_path / "both")) <= set(TRAIN) and len(asked) >= 14
-    assert all(gzip.decompress((tmp_path / "both" / n).read_bytes()) == official[n[:-3]] for n in held(tmp_path / "both"))
+    assert all(gzip.decompress((tmp_path / "both" / n).read_bytes()) == official[n[:-3]]
+               for n in held(tmp_path / "both"))
 
 
 def test_a_full_disk_is_told_at_once(official, cache, monkeypatch):
@@ -325,7 +356,9 @@ def test_a_full_disk_is_told_at_once(official, cache, monkeypatch):
         asked.append(url); os.makedirs(folder); (Path(folder) / "half").write_bytes(b"half a file")
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(data, "fetch", full)
-    with pytest.raises(OSError, match=r"cannot write in the cache .*\(No space left on device\): make room") as e: digits(full=True)
+    with pytest.raises(OSError,
+                       match=r"cannot write in the cache .*\(No space left on device\): make room") as e:
+        digits(full=True)
     assert "\n" not in str(e.value) and len(asked) == 1 and held(cache) == []     # no other mirror will help
 
 
@@ -342,5 +375,6 @@ try: data.digits(full=True)
 except OSError as e: print(e)
 """
     run = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True)
-    assert re.match(r"cannot write in the cache .* \(File too large\): make room", run.stdout), (run.stdout, run.stderr)
+    assert re.match(r"cannot write in the cache .* \(File too large\): make room",
+                    run.stdout), (run.stdout, run.stderr)
     assert held(tmp_path / "c") == []

@@ -35,7 +35,8 @@ def test_the_good_case_trains(batch):
     (lambda x: x[..., :20], r"\[1, 28, 20\].*\[1, 28, 28\]"),
 ])
 def test_data_that_do_not_suit(batch, corrupt, says):
-    with pytest.raises(ValueError, match=says): fit(small(), [(corrupt(batch[0]), batch[1])], steps=2, device="cpu")
+    with pytest.raises(ValueError, match=says):
+        fit(small(), [(corrupt(batch[0]), batch[1])], steps=2, device="cpu")
 
 
 def test_nan_and_wrong_range_are_refused_by_the_data_set_too(batch):
@@ -45,18 +46,21 @@ def test_nan_and_wrong_range_are_refused_by_the_data_set_too(batch):
 
 
 def test_wrong_channel_count_reaches_the_network_with_its_name():
-    with pytest.raises(ValueError, match="3 channels.*in_channels=3"): small().net(torch.zeros(2, 3, 28, 28), torch.zeros(2))
+    with pytest.raises(ValueError, match="3 channels.*in_channels=3"):
+        small().net(torch.zeros(2, 3, 28, 28), torch.zeros(2))
 
 
 def test_a_size_that_the_unet_cannot_halve():
     model = small(size=30, multipliers=(1, 2, 4))
-    with pytest.raises(ValueError, match=r"30×30.*divisible by 4.*32×32.*fewer"): model.sample(1, 0, n_steps=1)
+    with pytest.raises(ValueError, match=r"30×30.*divisible by 4.*32×32.*fewer"):
+        model.sample(1, 0, n_steps=1)
     with pytest.raises(ValueError, match=r"30×30.*divisible by 4"): model.loss(torch.zeros(2, 1, 30, 30))
 
 
 @pytest.mark.parametrize("label", [10, -2])
 def test_a_label_out_of_range(batch, label):
-    with pytest.raises(ValueError, match=f"label {label} is out of range.*0 ... 9"): small().sample(2, label, n_steps=1)
+    with pytest.raises(ValueError, match=f"label {label} is out of range.*0 ... 9"):
+        small().sample(2, label, n_steps=1)
     with pytest.raises(ValueError, match=f"label {label} is out of range"):
         fit(small(), [(batch[0], torch.full((16,), label))], steps=1, device="cpu")
 
@@ -64,7 +68,8 @@ def test_a_label_out_of_range(batch, label):
 @pytest.mark.parametrize("schedule", [linear_beta_schedule, cosine_beta_schedule, sigmoid_beta_schedule])
 def test_a_schedule_of_length_zero(schedule):
     with pytest.raises(ValueError, match="0"): schedule(0)
-    with pytest.raises(ValueError, match="0"): GaussianDiffusion(UNet(1, 8, 20, (1, 2)), torch.zeros(0), (1, 28, 28))
+    with pytest.raises(ValueError, match="0"):
+        GaussianDiffusion(UNet(1, 8, 20, (1, 2)), torch.zeros(0), (1, 28, 28))
 
 
 @pytest.mark.parametrize("T", [1, 20])
@@ -81,11 +86,13 @@ def test_more_steps_than_the_schedule_has():
 def test_a_checkpoint_cut_in_half(tmp_path, part):
     whole = small().save(tmp_path/"whole.safetensors").read_bytes()
     (tmp_path/"cut.safetensors").write_bytes(whole[:int(len(whole) * part)])
-    with pytest.raises(ValueError, match="cut.safetensors is damaged or cut short"): load(tmp_path/"cut.safetensors")
+    with pytest.raises(ValueError, match="cut.safetensors is damaged or cut short"):
+        load(tmp_path/"cut.safetensors")
 
 
 def test_an_unknown_objective():
-    with pytest.raises(ValueError, match="unknown objective 'epsilon' .did you mean 'eps'.*eps, x0, v"): small(objective="epsilon")
+    with pytest.raises(ValueError, match="unknown objective 'epsilon' .did you mean 'eps'.*eps, x0, v"):
+        small(objective="epsilon")
 
 
 def refused_everywhere(folder):
@@ -94,7 +101,9 @@ def refused_everywhere(folder):
     ways = (lambda: small().save(folder/"m.safetensors"), lambda: save_image(x, folder/"x.png"),
             lambda: run_demo(folder/"out", minutes=.001))
     for write in ways:
-        with pytest.raises(OSError, match="cannot write.*(Permission denied|Not a directory|File exists).*choose"): write()
+        with pytest.raises(OSError,
+                           match="cannot write.*(Permission denied|Not a directory|File exists).*choose"):
+            write()
     return True
 
 
@@ -102,7 +111,8 @@ def test_no_permission_to_write(tmp_path):
     locked = tmp_path/"locked"
     locked.mkdir(mode=0o500)
     if os.geteuid(): refused_everywhere(locked); return
-    # Root may write anywhere: a child process gives that up first. What is imported on the way must be there by then, as it may not
+    # Root may write anywhere: a child process gives that up first. What is imported on the way must be there
+    # by then, as it may not
     # read the library's own folder afterwards.
     small().save(tmp_path/"m.safetensors"); save_image(torch.zeros(1, 1, 4, 4), tmp_path/"x.png")
     tmp_path.chmod(0o755)

@@ -1,4 +1,5 @@
-"What lies about in real folders and comes out of untrusted archives, and what may go wrong while a cache is filled."
+"""What lies about in real folders and comes out of untrusted archives, and what may go wrong while a cache is
+filled."""
 import io
 import os
 import subprocess
@@ -20,8 +21,10 @@ from ddpm_edu.data import EXTENSIONS, fit_image, folder as chapter, safe_members
 
 def picture(i=0, w=24, h=24, mode="RGB"):
     "A coloured ball on white, or on nothing where the mode has transparency."
-    im = Image.new("RGBA", (w, h)); ImageDraw.Draw(im).ellipse((3, 3, w - 4, h - 4), (40 + i * 30 % 200, 90, 200 - i * 20 % 150))
-    return im if mode == "RGBA" else Image.alpha_composite(Image.new("RGBA", im.size, "white"), im).convert(mode)
+    im = Image.new("RGBA", (w, h))
+    ImageDraw.Draw(im).ellipse((3, 3, w - 4, h - 4), (40 + i * 30 % 200, 90, 200 - i * 20 % 150))
+    return im if mode == "RGBA" else Image.alpha_composite(Image.new("RGBA", im.size, "white"),
+                                                           im).convert(mode)
 
 
 @pytest.fixture(autouse=True)
@@ -66,23 +69,29 @@ def test_every_ending_is_read(tmp_path, ending, upper):
 
 def bad_files():
     "Contents that no decoder should take, by name."
-    png, jpg = io.BytesIO(), io.BytesIO(); picture(0, 64, 64).save(png, "PNG"); picture(0, 64, 64).save(jpg, "JPEG")
+    png, jpg = io.BytesIO(), io.BytesIO(); picture(0, 64, 64).save(png, "PNG")
+    picture(0, 64, 64).save(jpg, "JPEG")
     png, jpg = png.getvalue(), jpg.getvalue(); flipped = bytearray(png); flipped[len(png) // 2] ^= 255
-    header = Image.new("L", (1, 1)); huge = io.BytesIO(); header.save(huge, "PNG"); huge = bytearray(huge.getvalue())
-    huge[16:24] = (60000).to_bytes(4, "big") * 2                      # a PNG that says it has 3.6 thousand million pixels
-    return {"empty.png": b"", "text.jpg": b"<html>Not found</html>", "cut.png": png[:len(png) // 2], "cut.jpg": jpg[:len(jpg) // 2],
+    header = Image.new("L", (1, 1)); huge = io.BytesIO(); header.save(huge, "PNG")
+    huge = bytearray(huge.getvalue())
+    huge[16:24] = (60000).to_bytes(4, "big") * 2  # a PNG that says it has 3.6 thousand million pixels
+    return {"empty.png": b"", "text.jpg": b"<html>Not found</html>",
+            "cut.png": png[:len(png) // 2], "cut.jpg": jpg[:len(jpg) // 2],
             "flipped.png": bytes(flipped), "huge.png": bytes(huge), "zeros.bmp": bytes(500),
-            "head.webp": b"RIFF\x10\0\0\0WEBPVP8 ", "head.gif": b"GIF89a\1\0", "head.tif": b"II*\0\xff\xff\xff\xff"}
+            "head.webp": b"RIFF\x10\0\0\0WEBPVP8 ", "head.gif": b"GIF89a\1\0",
+            "head.tif": b"II*\0\xff\xff\xff\xff"}
 
 
 @pytest.mark.parametrize("name", bad_files())
 def test_an_unreadable_file_is_skipped_counted_and_named(folder, name):
     (folder / name).write_bytes(bad_files()[name])
-    with pytest.warns(UserWarning, match="1 of 6 images in .* cannot be read and are left out") as w: d = load(folder)
-    said, = [str(m.message) for m in w if "left out" in str(m.message)]           # Pillow has warnings of its own
-    assert name in said and "\n" not in said and set(d.skipped) == {name} and d.skipped[name] and "0x" not in d.skipped[name]
+    with pytest.warns(UserWarning, match="1 of 6 images in .* cannot be read and are left out") as w:
+        d = load(folder)
+    said, = [str(m.message) for m in w if "left out" in str(m.message)]  # Pillow has warnings of its own
+    assert (name in said and "\n" not in said and set(d.skipped) == {name}
+            and d.skipped[name] and "0x" not in d.skipped[name])
     assert d.names == ("0.png", "1.png", "2.png", "3.png", "4.png")
-    with pytest.warns(UserWarning, match="1 of 6"): again = load(folder)                            # out of the cache: said again
+    with pytest.warns(UserWarning, match="1 of 6"): again = load(folder)  # out of the cache: said again
     assert torch.equal(again.x, d.x) and again.skipped == d.skipped
 
 
@@ -94,7 +103,8 @@ def test_many_unreadable_files_make_a_short_warning(folder):
 
 def test_nothing_readable_is_an_error(tmp_path):
     (tmp_path / "a.png").touch()
-    with pytest.raises(ValueError, match=r"none of 1 images could be read: a.png \(empty file\)"): load(tmp_path)
+    with pytest.raises(ValueError, match=r"none of 1 images could be read: a.png \(empty file\)"):
+        load(tmp_path)
     (tmp_path / "sub").mkdir()
     with pytest.raises(ValueError, match="holds no images"): load(tmp_path / "sub")
     with pytest.raises(FileNotFoundError, match="no folder or archive"): load(tmp_path / "gone")
@@ -118,7 +128,8 @@ def test_floats_are_refused_not_guessed(tmp_path, folder):
 
 
 def test_cmyk_jpeg(tmp_path):
-    picture(0, 64, 64).convert("CMYK").save(tmp_path / "a.jpg", quality=95); picture(0, 64, 64).save(tmp_path / "b.png")
+    picture(0, 64, 64).convert("CMYK").save(tmp_path / "a.jpg", quality=95)
+    picture(0, 64, 64).save(tmp_path / "b.png")
     cmyk, rgb = quietly(tmp_path).x.float()
     assert (cmyk - rgb).abs().mean() < 6                                # not inverted, not four channels
     assert quietly(tmp_path, channels=1).shape == (1, 16, 16)
@@ -136,7 +147,8 @@ def test_palette_gif_with_transparency(tmp_path):
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1", "L", "I;16", "HSV", "YCbCr", "CMYK"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_channels_are_what_was_asked_for(mode, channels):
-    im = Image.fromarray(ramp16()) if mode == "I;16" else picture(mode="RGBA") if mode == "RGBA" else picture().convert(mode)
+    im = (Image.fromarray(ramp16()) if mode == "I;16"
+          else picture(mode="RGBA") if mode == "RGBA" else picture().convert(mode))
     assert im.mode == mode and fit_image(im, 16, channels).shape == (channels, 16, 16)
 
 
@@ -144,7 +156,8 @@ def test_channels_are_what_was_asked_for(mode, channels):
 def test_exif_orientation_is_respected(tmp_path, tag):
     right = Image.new("RGB", (16, 16), "white"); right.paste("red", (0, 0, 8, 4))
     t = Image.Transpose
-    back = [None, t.FLIP_LEFT_RIGHT, t.ROTATE_180, t.FLIP_TOP_BOTTOM, t.TRANSPOSE, t.ROTATE_90, t.TRANSVERSE, t.ROTATE_270][tag - 1]
+    back = [None, t.FLIP_LEFT_RIGHT, t.ROTATE_180, t.FLIP_TOP_BOTTOM,
+            t.TRANSPOSE, t.ROTATE_90, t.TRANSVERSE, t.ROTATE_270][tag - 1]
     exif = Image.Exif(); exif[0x112] = tag
     (right.transpose(back) if back is not None else right).save(tmp_path / "a.png", exif=exif)
     assert torch.equal(load(tmp_path, cache=False).x[0], fit_image(right, 16))
@@ -152,7 +165,8 @@ def test_exif_orientation_is_respected(tmp_path, tag):
 
 def test_names_in_japanese_and_other_scripts(tmp_path):
     names = ["犬/柴犬 その一.png", "猫/三毛猫.png", "猫/ねこ’s “best”.png", "ñandú/ß.png", "🦊/🦊.png"]
-    for i, name in enumerate(names): (tmp_path / name).parent.mkdir(exist_ok=True); picture(i).save(tmp_path / name)
+    for i, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True); picture(i).save(tmp_path / name)
     for _ in range(2):                                                  # decoded, and out of the cache
         d = quietly(tmp_path, labels=True)
         assert set(d.names) == set(names) and d.classes == tuple(sorted({n.split("/")[0] for n in names}))
@@ -169,7 +183,8 @@ def test_names_that_are_not_text(folder):
 def test_symlink_loops_end(folder):
     try: (folder / "loop").symlink_to(folder); (folder / "self.png").symlink_to(folder / "self.png")
     except OSError: pytest.skip("no symbolic links here")
-    (folder / "a").mkdir(); (folder / "a" / "b").symlink_to(folder / "a"); (folder / "a" / "up").symlink_to("..")
+    (folder / "a").mkdir(); (folder / "a" / "b").symlink_to(folder / "a")
+    (folder / "a" / "up").symlink_to("..")
     with pytest.warns(UserWarning, match=r"1 of 6 .* self.png"): d = load(folder)
     assert len(d) == 5
 
@@ -182,8 +197,10 @@ def test_an_unreadable_right_is_skipped_too(folder):
 
 def test_non_square_images_train(folder):
     d = quietly(folder, size=(16, 32), fit="pad")
-    model = GaussianDiffusion(UNet(3, 8, 20, (1, 2), middle_attention=False), cosine_beta_schedule(20), d.shape)
-    assert fit(model, d, batch_size=5, steps=2, device="cpu")["steps"] == 2 and model.sample(2, n_steps=2).shape == (2, 3, 16, 32)
+    model = GaussianDiffusion(UNet(3, 8, 20, (1, 2), middle_attention=False),
+                              cosine_beta_schedule(20), d.shape)
+    assert fit(model, d, batch_size=5, steps=2,
+               device="cpu")["steps"] == 2 and model.sample(2, n_steps=2).shape == (2, 3, 16, 32)
     t = TensorData(d.x); assert t.shape == (3, 16, 32) and next(t.batches(5))[0].shape == (5, 3, 16, 32)
 
 
@@ -195,7 +212,7 @@ def test_mapped_is_the_same_as_in_memory(folder):
     for seed in range(2):
         for (a, _), (b, _) in zip(small.batches(2, seed), mapped.batches(2, seed)): assert torch.equal(a, b)
     before = load(folder).x.clone(); mapped.x.zero_()
-    assert torch.equal(load(folder).x, before)                          # writing to it does not reach the file
+    assert torch.equal(load(folder).x, before)  # writing to it does not reach the file
 
 
 def test_a_mapped_collection_is_not_in_memory(tmp_path):
@@ -207,7 +224,7 @@ def test_a_mapped_collection_is_not_in_memory(tmp_path):
 from ddpm_edu import image_folder
 import re
 def anonymous(): return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1000
-image_folder({str(big)!r}, 8, cache=False)                              # what the imports and the threads take
+image_folder({str(big)!r}, 8, cache=False)  # what the imports and the threads take
 before = anonymous()
 d = image_folder({str(big)!r}, 1024, memory=10**7, cache={str(tmp_path / "c")!r}, workers=2)
 x, _ = next(d.batches(2))
@@ -225,18 +242,21 @@ def test_content_decides_not_dates(folder, cache):
     assert torch.equal(load(folder).x, first.x) and file.stat().st_mtime_ns == stamp
     target, other = folder / "0.bmp", folder / "1.bmp"
     picture(0).save(target); picture(1).save(other); load(folder)
-    s = target.stat(); target.write_bytes(other.read_bytes()); os.utime(target, ns=(s.st_atime_ns, s.st_mtime_ns))
+    s = target.stat(); target.write_bytes(other.read_bytes())
+    os.utime(target, ns=(s.st_atime_ns, s.st_mtime_ns))
     assert (target.stat().st_size, target.stat().st_mtime_ns) == (s.st_size, s.st_mtime_ns)
     d = load(folder)                                                    # other content, same size and date
     assert torch.equal(d.x[d.names.index("0.bmp")], d.x[d.names.index("1.bmp")])
     target.rename(folder / "9.bmp"); assert "9.bmp" in load(folder).names and len(kept(cache)) == 1
 
 
-@pytest.mark.parametrize("corrupt", [lambda b: b[:-1], lambda b: b[:len(b) // 2], lambda b: b"", lambda b: bytes(len(b)),
+@pytest.mark.parametrize("corrupt",
+                         [lambda b: b[:-1], lambda b: b[:len(b) // 2], lambda b: b"", lambda b: bytes(len(b)),
                                    lambda b: b[:50] + b"\1" + b[51:], lambda b: b + b"\0"])
 def test_a_spoiled_cache_is_made_anew(folder, cache, corrupt):
     good = load(folder); file, = cache.iterdir(); file.write_bytes(corrupt(file.read_bytes()))
-    assert torch.equal(quietly(folder).x, good.x) and torch.equal(quietly(folder).x, good.x) and len(kept(cache)) == 1
+    assert (torch.equal(quietly(folder).x, good.x) and torch.equal(quietly(folder).x, good.x)
+            and len(kept(cache)) == 1)
 
 
 def test_processes_that_fill_the_cache_at_once(tmp_path, folder):
@@ -266,22 +286,29 @@ class Full(io.BytesIO):
 def test_a_full_disk(folder, cache, monkeypatch):
     real = os.fdopen
     monkeypatch.setattr(chapter.os, "fdopen", lambda fd, *a: real(fd, *a).close() or Full())
-    with pytest.warns(UserWarning, match="cannot write in the cache .*No space left.*decoded again next time") as w: d = load(folder)
+    with pytest.warns(UserWarning,
+                      match="cannot write in the cache .*No space left.*decoded again next time") as w:
+        d = load(folder)
     assert len(d) == 5 and len(w) == 1 and "\n" not in str(w[0].message)
-    assert kept(cache) == []                                            # the images are there, no half file is
-    with pytest.raises(OSError, match="No space left on device.*make room, or give another folder as `cache`"): load(folder, memory=100)
+    assert kept(cache) == []  # the images are there, no half file is
+    with pytest.raises(OSError,
+                       match="No space left on device.*make room, or give another folder as `cache`"):
+        load(folder, memory=100)
     assert kept(cache) == []
     monkeypatch.undo(); monkeypatch.setattr(chapter, "cache_folder", lambda: cache.parent)
     assert torch.equal(quietly(folder).x, d.x) and len(kept(cache)) == 1
 
 
 def test_a_disk_that_is_really_full(tmp_path):
-    "A file system of 256 kB, where we may mount one; otherwise a limit on the size of files, which fails in the same place."
+    """A file system of 256 kB, where we may mount one; otherwise a limit on the size of files, which fails in
+    the same place."""
     if sys.platform != "linux": pytest.skip("mounts a tmpfs")
     images, small = tmp_path / "images", tmp_path / "small"; images.mkdir(); small.mkdir()
     for i in range(40): picture(i).save(images / f"{i}.png")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True).returncode == 0
-    limit = "" if mounted else "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)],
+                             capture_output=True).returncode == 0
+    limit = ("" if mounted
+             else "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))")
     code = f"""{limit}
 import os, warnings
 from ddpm_edu import image_folder
@@ -292,7 +319,8 @@ for memory in (10**9, 1000):
         print(len(d), w[0].message, os.listdir({str(small)!r}))
     except OSError as e: print(e, os.listdir({str(small)!r}))
 """
-    says = f"cannot write in the cache `{small}` ({'No space left on device' if mounted else 'File too large'})"
+    says = (f"cannot write in the cache "
+            f"`{small}` ({'No space left on device' if mounted else 'File too large'})")
     try:
         run = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True)
         kept_in_memory, refused = run.stdout.splitlines()
@@ -329,7 +357,8 @@ def make(path, members):
             for name, blob in members: z.writestr(name, blob)
     else:
         with tarfile.open(path, "w:gz" if path.suffix == ".tgz" else "w") as t:
-            for name, blob in members: i = tarfile.TarInfo(name); i.size = len(blob); t.addfile(i, io.BytesIO(blob))
+            for name, blob in members:
+                i = tarfile.TarInfo(name); i.size = len(blob); t.addfile(i, io.BytesIO(blob))
     return path
 
 
@@ -343,7 +372,8 @@ def test_an_archive_is_as_good_as_its_folder(tmp_path, folder, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/a.png", "..\\a.png", "C:\\a.png", "./../a.png", "..", "a/.."])
+@pytest.mark.parametrize("name", ["../a.png", "a/../../b.png",
+                                  "/a.png", "..\\a.png", "C:\\a.png", "./../a.png", "..", "a/.."])
 def test_paths_that_lead_outside_are_refused(tmp_path, kind, name):
     path = make(tmp_path / kind, [("good.png", png()), (name, png())])
     with pytest.raises(ValueError, match="points outside of it") as e: image_folder(path, 16)
@@ -352,16 +382,20 @@ def test_paths_that_lead_outside_are_refused(tmp_path, kind, name):
 
 def test_links_are_refused_in_a_zip(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as z:
-        i = zipfile.ZipInfo("passwd.png"); i.create_system = 3; i.external_attr = 0o120777 << 16; z.writestr(i, "/etc/passwd")
-    with pytest.raises(ValueError, match="link or device `passwd.png`"): list(safe_members(tmp_path / "a.zip"))
+        i = zipfile.ZipInfo("passwd.png"); i.create_system = 3; i.external_attr = 0o120777 << 16
+        z.writestr(i, "/etc/passwd")
+    with pytest.raises(ValueError, match="link or device `passwd.png`"):
+        list(safe_members(tmp_path / "a.zip"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bombs_are_refused_by_what_they_declare(tmp_path, kind):
     one = make(tmp_path / kind, [("a.png", bytes(10**6))])
-    with pytest.raises(ValueError, match="declares 1,000,000 bytes, more than the limit of 100,000"): safe_members(one, max_file=10**5)
+    with pytest.raises(ValueError, match="declares 1,000,000 bytes, more than the limit of 100,000"):
+        safe_members(one, max_file=10**5)
     many = make(tmp_path / f"m{kind}", [(f"{i}.png", bytes(10**5)) for i in range(30)])
-    with pytest.raises(ValueError, match="declares more than 1,000,000 bytes"): safe_members(many, max_total=10**6)
+    with pytest.raises(ValueError, match="declares more than 1,000,000 bytes"):
+        safe_members(many, max_total=10**6)
     with pytest.raises(ValueError, match="more than 10 files"): safe_members(many, max_files=10)
 
 
@@ -376,10 +410,13 @@ def test_entries_of_a_zip_that_overlap(tmp_path):
     raw = make(tmp_path / "a.zip", [("000.png", bytes(10**6))]).read_bytes()
     start = raw.index(b"PK\1\2"); end = raw.index(b"PK\5\6"); entry = raw[start:end]
     entries = b"".join(entry.replace(b"000.png", f"{i:03}.png".encode()) for i in range(1000))
-    tail = raw[end:end + 8] + (1000).to_bytes(2, "little") * 2 + len(entries).to_bytes(4, "little") + raw[end + 16:]
+    tail = (raw[end:end + 8] + (1000).to_bytes(2, "little") * 2
+            + len(entries).to_bytes(4, "little") + raw[end + 16:])
     (tmp_path / "b.zip").write_bytes(raw[:start] + entries + tail)
-    with pytest.raises(ValueError, match="declares more than 100,000,000 bytes"): safe_members(tmp_path / "b.zip", max_total=10**8)
-    with pytest.raises(ValueError, match="cannot be read as an archive"): list(safe_members(tmp_path / "b.zip"))
+    with pytest.raises(ValueError, match="declares more than 100,000,000 bytes"):
+        safe_members(tmp_path / "b.zip", max_total=10**8)
+    with pytest.raises(ValueError, match="cannot be read as an archive"):
+        list(safe_members(tmp_path / "b.zip"))
 
 
 def test_a_gzip_whose_tar_says_little_and_holds_much(tmp_path):
@@ -389,17 +426,19 @@ def test_a_gzip_whose_tar_says_little_and_holds_much(tmp_path):
     with gzip.open(tmp_path / "a.tgz", "wb", 1) as f:
         f.write(i.tobuf(tarfile.GNU_FORMAT))
         for _ in range(300): f.write(bytes(10**6))
-    with pytest.raises(ValueError, match="unpacks to far more"): safe_members(tmp_path / "a.tgz", max_file=10**6)
+    with pytest.raises(ValueError, match="unpacks to far more"):
+        safe_members(tmp_path / "a.tgz", max_file=10**6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_archives(tmp_path, kind):
-    path = make(tmp_path / kind, [(f"{i}.png", np.random.default_rng(i).bytes(3000)) for i in range(5)]); raw = path.read_bytes()
+    path = make(tmp_path / kind, [(f"{i}.png", np.random.default_rng(i).bytes(3000)) for i in range(5)])
+    raw = path.read_bytes()
     for cut in (len(raw) // 2, 700, 1):
         path.write_bytes(raw[:cut])
         with pytest.raises(ValueError, match="cannot be read as an archive") as e: list(safe_members(path))
         assert "\n" not in str(e.value)
-    if kind != "a.tar":                                                 # a plain tar has no checksums of contents
+    if kind != "a.tar":  # a plain tar has no checksums of contents
         flipped = bytearray(raw); flipped[len(raw) // 2] ^= 255; path.write_bytes(bytes(flipped))
         with pytest.raises(ValueError, match="cannot be read as an archive"): list(safe_members(path))
 
@@ -407,10 +446,13 @@ def test_damaged_archives(tmp_path, kind):
 def test_a_zip_with_a_password(tmp_path):
     raw = bytearray(make(tmp_path / "a.zip", [("a.png", png())]).read_bytes())
     raw[6] |= 1; raw[raw.index(b"PK\1\2") + 8] |= 1; (tmp_path / "a.zip").write_bytes(bytes(raw))
-    with pytest.raises(ValueError, match="cannot be read as an archive .*encrypted"): list(safe_members(tmp_path / "a.zip"))
+    with pytest.raises(ValueError, match="cannot be read as an archive .*encrypted"):
+        list(safe_members(tmp_path / "a.zip"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bad_images_in_an_archive_are_skipped_as_in_a_folder(tmp_path, kind):
-    path = make(tmp_path / kind, [("a.png", png()), ("b.png", b""), ("__MACOSX/._a.png", b"x"), ("日本.png", png())])
-    with pytest.warns(UserWarning, match=r"1 of 3 images in .*b.png \(empty file\)"): assert load(path).names == ("a.png", "日本.png")
+    path = make(tmp_path / kind,
+                [("a.png", png()), ("b.png", b""), ("__MACOSX/._a.png", b"x"), ("日本.png", png())])
+    with pytest.warns(UserWarning, match=r"1 of 3 images in .*b.png \(empty file\)"):
+        assert load(path).names == ("a.png", "日本.png")

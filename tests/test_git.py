@@ -1,4 +1,5 @@
-"Git works without the environment and without hooks, and the opt-in merge driver merges notebooks cell by cell."
+"""Git works without the environment and without hooks, and the opt-in merge driver merges notebooks cell by
+cell."""
 import json
 import os
 import shutil
@@ -9,26 +10,32 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.skipif(not (shutil.which("git") and shutil.which("make")), reason="needs git and make")
+pytestmark = pytest.mark.skipif(not (shutil.which("git") and shutil.which("make")),
+                                reason="needs git and make")
 
 
 def notebook(*sources): return json.dumps(dict(metadata={}, nbformat=4, nbformat_minor=5, cells=[
-    dict(cell_type="markdown", id=f"c{i}", metadata={}, source=[s]) for i, s in enumerate(sources)]), indent=1) + "\n"
+    dict(cell_type="markdown", id=f"c{i}", metadata={}, source=[s]) for i, s in enumerate(sources)]),
+                                          indent=1) + "\n"
 
 
 class Repo:
-    "A little repository with our git files and one notebook, changed on two branches; git sees no user settings and no environment."
+    """A little repository with our git files and one notebook, changed on two branches; git sees no user
+    settings and no environment."""
     def __init__(self, path):
         self.path = path
         bare = os.pathsep.join(str(Path(shutil.which(x)).parent) for x in ("git", "sh", "make"))
         self.env = dict(PATH=bare, HOME=str(path), GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_SYSTEM=os.devnull,
-                        **{f"GIT_{who}_{what}": "a@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")})
-        for name in (".gitattributes", ".gitconfig", "Makefile", "settings.ini", "setup.py", "pyproject.toml", "constraints.txt"):
+                        **{f"GIT_{who}_{what}": "a@example.org"
+                           for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")})
+        for name in (".gitattributes", ".gitconfig", "Makefile",
+                     "settings.ini", "setup.py", "pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT/name, path)
         self("git", "init", "-q", "-b", "main")
         self.commit("first", "second", "third")
 
-    def __call__(self, *command): return subprocess.run(command, cwd=self.path, env=self.env, capture_output=True, text=True)
+    def __call__(self, *command):
+        return subprocess.run(command, cwd=self.path, env=self.env, capture_output=True, text=True)
 
     def commit(self, *sources):
         (self.path/"a.ipynb").write_text(notebook(*sources))
@@ -40,7 +47,8 @@ class Repo:
         self("git", "checkout", "-q", "main"); self.commit(*ours)
         return self("git", "merge", "theirs")
 
-    def cells(self): return ["".join(c["source"]) for c in json.loads((self.path/"a.ipynb").read_text())["cells"]]
+    def cells(self):
+        return ["".join(c["source"]) for c in json.loads((self.path/"a.ipynb").read_text())["cells"]]
 
 
 @pytest.fixture
@@ -72,7 +80,8 @@ def test_with_hooks_a_conflict_is_a_notebook_that_opens(repo):
     repo("make", "hooks")
     assert repo.merge(["first", "ours", "third"], ["first", "theirs", "third"]).returncode == 1
     cells = repo.cells()
-    assert cells[0] == "first" and cells[-1] == "third" and {"ours", "theirs"} < set(cells) and "<<<<<<<" in cells[1]
+    assert (cells[0] == "first" and cells[-1] == "third"
+            and {"ours", "theirs"} < set(cells) and "<<<<<<<" in cells[1])
 
 
 def test_hooks_can_be_turned_on_twice_and_off_twice(repo):

@@ -1,4 +1,5 @@
-"A model over half of the colour is saved, loaded and used like any other, though its network never sees a picture."
+"""A model over half of the colour is saved, loaded and used like any other, though its network never sees a
+picture."""
 import pytest
 import torch
 
@@ -16,7 +17,8 @@ def model():
 
 def test_a_file_brings_all_of_it_back(model, tmp_path):
     again = load(model.save(tmp_path / "m.safetensors"), device="cpu")
-    assert (type(again), again.colours, again.guidance_shares[-1], again.data_shape) == (HalfColourDiffusion, 4, .3, (3, 16, 12))
+    assert (type(again), again.colours, again.guidance_shares[-1],
+            again.data_shape) == (HalfColourDiffusion, 4, .3, (3, 16, 12))
     assert torch.equal(again.sample(5, 1, 3., n_steps=4, seed=0), model.sample(5, 1, 3., n_steps=4, seed=0))
 
 

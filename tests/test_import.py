@@ -13,7 +13,8 @@ from stubs import stub
 ROOT = Path(__file__).parents[1]
 HEAVY = "matplotlib ipywidgets IPython pooch PIL jupyterlab nbdev pytest requests".split()
 FLOORS = sorted(p.parent.name for p in (ROOT/"ddpm_edu").glob("*/__init__.py"))
-MODELS = ["GaussianDiffusion", "KarrasDiffusion", "CodeDiffusion", "HalfColourDiffusion", "LeNet5", "SpriteClassifier"]
+MODELS = ["GaussianDiffusion", "KarrasDiffusion",
+          "CodeDiffusion", "HalfColourDiffusion", "LeNet5", "SpriteClassifier"]
 
 
 def fresh(code):
@@ -23,33 +24,40 @@ def fresh(code):
 
 
 def test_a_script_imports_nothing_heavy():
-    heavy = fresh("import sys, torch; before = set(sys.modules)\nfrom ddpm_edu import GaussianDiffusion, UNet, digits, fit\n"
+    heavy = fresh("import sys, torch; before = set(sys.modules)\nfrom ddpm_edu import GaussianDiffusion, "
+                  "UNet, digits, fit\n"
                   f"print(*({{m.split('.')[0] for m in set(sys.modules) - before}} & {set(HEAVY)!r}))")
-    assert heavy == [], f"`from ddpm_edu import ...` also imports {heavy}: import these inside the functions that use them"
+    assert heavy == [], (f"`from ddpm_edu import ...` also imports {heavy}: "
+                         f"import these inside the functions that use them")
 
 
 def test_the_package_and_its_doors_import_not_even_torch():
     doors = ", ".join(f"ddpm_edu.{floor}" for floor in FLOORS)
-    assert fresh(f"import sys, ddpm_edu, {doors}; print('torch' in sys.modules, ddpm_edu.__version__)") == ["False", ddpm_edu.__version__]
+    assert fresh(f"import sys, ddpm_edu, {doors}; print('torch' in sys.modules, "
+                 f"ddpm_edu.__version__)") == ["False", ddpm_edu.__version__]
 
 
 @pytest.mark.parametrize("name", ddpm_edu.__all__)
 def test_every_name_at_the_front_door_is_there(name):
     value = getattr(ddpm_edu, name)
     if name == "__version__": return
-    assert name in dir(ddpm_edu) and any(getattr(import_module(f"ddpm_edu.{f}"), name, None) is value for f in [*FLOORS, "core"])
+    assert name in dir(ddpm_edu) and any(getattr(import_module(f"ddpm_edu.{f}"), name, None) is value
+                                         for f in [*FLOORS, "core"])
 
 
 @pytest.mark.parametrize("floor", FLOORS)
 def test_a_door_offers_what_its_rooms_export(floor):
     package = import_module(f"ddpm_edu.{floor}")
-    assert (ROOT/"ddpm_edu"/floor/"__init__.pyi").read_text(encoding="utf-8") == door(ROOT, floor), "run `make export`"
+    assert ((ROOT/"ddpm_edu"/floor/"__init__.pyi").read_text(encoding="utf-8")
+            == door(ROOT, floor)), "run `make export`"
     assert package.__all__ and all(getattr(package, name) is not None for name in package.__all__)
 
 
 def test_names_of_an_earlier_front_door_are_all_still_there():
-    old = ("GaussianDiffusion UNet UNetFixed ConditionalChain PointNet fit load fld digits spiral SAMPLERS KarrasDiffusion fashion "
-           "image_folder pokemon creatures hub_data Augmented GuidanceExplorer default_device set_seed __version__")
+    old = ("GaussianDiffusion UNet UNetFixed ConditionalChain "
+           "PointNet fit load fld digits spiral SAMPLERS KarrasDiffusion fashion "
+           "image_folder pokemon creatures hub_data Augmented "
+           "GuidanceExplorer default_device set_seed __version__")
     assert set(old.split()) - set(ddpm_edu.__all__) == set()
 
 
@@ -66,7 +74,8 @@ def test_a_model_can_be_saved_however_it_was_imported(name):
 
 def test_unknown_names_are_ordinary_errors():
     with pytest.raises(AttributeError, match="ddpm_edu"): _ = ddpm_edu.Gaussian
-    with pytest.raises(ImportError, match="cannot import name 'Gaussian'"): exec("from ddpm_edu import Gaussian")
+    with pytest.raises(ImportError, match="cannot import name 'Gaussian'"):
+        exec("from ddpm_edu import Gaussian")
     assert not hasattr(ddpm_edu, "Gaussian")
 
 
@@ -76,7 +85,8 @@ def test_stubs_are_those_of_the_modules():
     for module in (ROOT/"ddpm_edu").rglob("*.py"):
         if module.name in ("__init__.py", "_modidx.py"): continue
         text, file = stub(module), module.with_suffix(".pyi")
-        assert (file.read_text(encoding="utf-8") if file.exists() else None) == text, f"{file}: run `make export`"
+        assert (file.read_text(encoding="utf-8") if file.exists()
+                else None) == text, f"{file}: run `make export`"
 
 
 def completed(code):
@@ -91,32 +101,43 @@ def signed(code):
     return [p.name for p in s[0].params], s[0].docstring(raw=True)
 
 
-SAMPLING = "labels guidance_scale sampler n_steps seed noise spacing sigmas threshold guidance_rescale guidance_interval".split()
+SAMPLING = ("labels guidance_scale sampler n_steps "
+            "seed noise spacing sigmas threshold guidance_rescale guidance_interval".split())
 
 
 @pytest.mark.parametrize("code, names", [
-    ("from ddpm_edu import fi", ["fit"]), ("from ddpm_edu import ", ["TensorData", "save_image", "show_images", "cosine_beta_schedule"]),
-    ("from ddpm_edu.denoising import dd", ["ddim", "ddpm"]), ("import ddpm_edu\nddpm_edu.Gau", ["GaussianDiffusion"]),
+    ("from ddpm_edu import fi", ["fit"]),
+    ("from ddpm_edu import ", ["TensorData", "save_image", "show_images", "cosine_beta_schedule"]),
+    ("from ddpm_edu.denoising import dd", ["ddim", "ddpm"]),
+    ("import ddpm_edu\nddpm_edu.Gau", ["GaussianDiffusion"]),
     ("from ddpm_edu import GaussianDiffusion\nGaussianDiffusion(1, 2, 3).", [
-        "sample", "sample_iter", "save", "loss", "denoiser", "p_losses", "q_sample", "levels", "net", "data_shape", "card", "device"]),
+        "sample", "sample_iter", "save", "loss", "denoiser",
+        "p_losses", "q_sample", "levels", "net", "data_shape", "card", "device"]),
     ("from ddpm_edu import KarrasDiffusion\nKarrasDiffusion(1, 2).", [
         "sample", "sample_iter", "save", "loss", "loss_at", "denoiser", "levels", "sigma_data", "sampling"]),
     ("from ddpm_edu import load\nload('digits').", ["sample", "sample_iter", "save", "card"]),
-    ("from ddpm_edu import digits\ndigits().", ["batches", "split", "subset", "sample", "classes", "shape", "x", "y"]),
+    ("from ddpm_edu import digits\ndigits().",
+     ["batches", "split", "subset", "sample", "classes", "shape", "x", "y"]),
     ("from ddpm_edu import TensorData\nTensorData(1).", ["batches", "split", "subset", "sample"]),
-    ("from ddpm_edu import UNet\nUNet(1, 8).", ["forward", "check_size", "embed", "config", "num_classes", "T"]),
+    ("from ddpm_edu import UNet\nUNet(1, 8).",
+     ["forward", "check_size", "embed", "config", "num_classes", "T"]),
 ])
 def test_an_editor_completes(code, names):
     assert set(names) - completed(code) == set()
 
 
 @pytest.mark.parametrize("code, names, doc", [
-    ("from ddpm_edu import fit\nfit(", ["model", "data", "epochs", "steps", "minutes"], "Train with averaged weights"),
+    ("from ddpm_edu import fit\nfit(", ["model", "data", "epochs", "steps", "minutes"],
+     "Train with averaged weights"),
     ("from ddpm_edu import load\nload(", ["name_or_path", "net", "device"], "Get a saved model back"),
-    ("from ddpm_edu import load\nload('digits').sample(", ["n", *SAMPLING, "batch_size", "options"], "Draw `n` samples"),
-    ("from ddpm_edu import load\nload('digits').sample_iter(", ["n", *SAMPLING, "start", "options"], "Sample step by step"),
-    ("from ddpm_edu import UNet\nUNet(", ["in_channels", "model_channels", "T", "channel_multipliers", "num_classes"], ""),
-    ("from ddpm_edu import GaussianDiffusion\nGaussianDiffusion(", ["net", "betas", "data_shape", "objective"], ""),
+    ("from ddpm_edu import load\nload('digits').sample(",
+     ["n", *SAMPLING, "batch_size", "options"], "Draw `n` samples"),
+    ("from ddpm_edu import load\nload('digits').sample_iter(",
+     ["n", *SAMPLING, "start", "options"], "Sample step by step"),
+    ("from ddpm_edu import UNet\nUNet(",
+     ["in_channels", "model_channels", "T", "channel_multipliers", "num_classes"], ""),
+    ("from ddpm_edu import GaussianDiffusion\nGaussianDiffusion(",
+     ["net", "betas", "data_shape", "objective"], ""),
     ("from ddpm_edu.denoising import ddim\nddim(", ["D", "x", "sigmas", "eta"], "DDIM with any `eta`"),
 ])
 def test_an_editor_knows_arguments(code, names, doc):
@@ -128,4 +149,5 @@ def test_an_editor_knows_arguments(code, names, doc):
 def test_an_editor_follows_every_name_at_every_door(door):
     names = [n for n in import_module(door).__all__ if n != "__version__"]
     script = lambda n: jedi.Script(f"from {door} import {n}\n{n}", project=jedi.Project(ROOT))
-    assert [n for n in names if not script(n).infer(2, 0) and not script(n).goto(2, 0, follow_imports=True)] == []
+    assert [n for n in names if not script(n).infer(2, 0)
+            and not script(n).goto(2, 0, follow_imports=True)] == []

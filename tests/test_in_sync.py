@@ -1,4 +1,5 @@
-"The check that notebooks and library agree must itself be able to fail: a tiny project, broken in every way it knows."
+"""The check that notebooks and library agree must itself be able to fail: a tiny project, broken in every way
+it knows."""
 import json
 import subprocess
 import sys
@@ -6,11 +7,13 @@ import sys
 import pytest
 from in_sync import problems
 
-TOML = '[project]\nname = "tiny"\n[tool.nbdev]\nlib_path = "tiny"\nnbs_path = "nbs"\nupdate_pyproject = false\n'
+TOML = ('[project]\nname = "tiny"\n[tool.nbdev]\nlib_path '
+        '= "tiny"\nnbs_path = "nbs"\nupdate_pyproject = false\n')
 
 
 def notebook(path, *sources, **metadata):
-    cells = [dict(cell_type="code", id=f"cell{i}", metadata=dict(metadata), source=s, execution_count=None, outputs=[])
+    cells = [dict(cell_type="code", id=f"cell{i}", metadata=dict(metadata),
+                  source=s, execution_count=None, outputs=[])
              for i, s in enumerate(sources)]
     path.write_text(json.dumps(dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=5), indent=1) + "\n")
 
@@ -22,7 +25,8 @@ def tiny(tmp_path):
     (tmp_path/"tiny/__init__.py").write_text('__version__ = "0.0.1"\n')
     notebook(tmp_path/"nbs/00_a.ipynb", "#| default_exp a", "#| export\ndef one(): return 1")
     notebook(tmp_path/"nbs/01_b.ipynb", "#| default_exp b", "#| export\nfrom tiny.a import one")
-    code = "from nbdev.doclinks import nbdev_export as e; from nbdev.clean import nbdev_clean as c; e.__wrapped__(); c.__wrapped__()"
+    code = ("from nbdev.doclinks import nbdev_export "
+            "as e; from nbdev.clean import nbdev_clean as c; e.__wrapped__(); c.__wrapped__()")
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     return tmp_path
 
@@ -38,7 +42,8 @@ def test_every_kind_of_difference_is_named_with_its_fix(tiny):
     notebook(tiny/"nbs/02_c.ipynb", "1 + 1", tags=["x"])
     found = problems(tiny)
     assert len(found) == 4, found
-    expected = "tiny/a.py is not what", "tiny/b.py is missing", "tiny/left_over.py is made by no notebook", "nbs/02_c.ipynb is not clean"
+    expected = ("tiny/a.py is not what", "tiny/b.py is missing",
+                "tiny/left_over.py is made by no notebook", "nbs/02_c.ipynb is not clean")
     for said in expected:
         assert sum(f.startswith(said) for f in found) == 1, (said, found)
     assert sum("make export" in f for f in found) == 3
@@ -49,7 +54,8 @@ def test_a_changed_notebook_and_a_missing_default_exp_are_found(tiny):
     (tiny/"nbs/00_a.ipynb").write_text(text.replace("return 1", "return 2"))
     notebook(tiny/"nbs/02_c.ipynb", "#| export\ndef nowhere(): pass")
     found = problems(tiny)
-    assert any("tiny/a.py is not what" in f for f in found) and any("default_exp" in f and "02_c" in f for f in found), found
+    assert any("tiny/a.py is not what" in f
+               for f in found) and any("default_exp" in f and "02_c" in f for f in found), found
 
 
 def test_broken_notebooks_are_named(tiny):

@@ -1,7 +1,9 @@
-"""Our samplers and grids answer as k-diffusion 0.1.1.post1 does (oracles/make_kdiffusion.py made the numbers). UniPC: test_unipc.py.
+"""Our samplers and grids answer as k-diffusion 0.1.1.post1 does (oracles/make_kdiffusion.py made the
+numbers). UniPC: test_unipc.py.
 
-Compared is what the denoiser was asked, all levels and states in order, and the result. k-diffusion's DPM-fast and DPM-adaptive stop at the
-last level above 0: so do ours here, on a grid that ends there; on one that ends in 0 they go on to it with one more call."""
+Compared is what the denoiser was asked, all levels and states in order, and the result. k-diffusion's
+DPM-fast and DPM-adaptive stop at the last level above 0: so do ours here, on a grid that ends there; on one
+that ends in 0 they go on to it with one more call."""
 import json
 from itertools import pairwise, product
 from pathlib import Path
@@ -15,8 +17,10 @@ from safetensors.torch import load_file
 
 ORACLES = Path(__file__).parent/"oracles"
 RUNS, ANSWERS = (load_file(ORACLES/f"kdiffusion_{name}.safetensors") for name in ("samplers", "models"))
-with safe_open(ORACLES/"kdiffusion_samplers.safetensors", "pt") as f: CASES = json.loads(f.metadata()["cases"])
-MODELS = {"points": exact_denoiser(RUNS["points"]), "mixture": mixture_denoiser(RUNS["means"], RUNS["stds"], RUNS["weights"])}
+with safe_open(ORACLES/"kdiffusion_samplers.safetensors", "pt") as f:
+    CASES = json.loads(f.metadata()["cases"])
+MODELS = {"points": exact_denoiser(RUNS["points"]),
+          "mixture": mixture_denoiser(RUNS["means"], RUNS["stds"], RUNS["weights"])}
 GRIDS = [(grid, n) for grid in ("karras", "exponential", "vp") for n in (6, 16)]
 
 
@@ -27,8 +31,10 @@ def relative(a, b):
 
 
 def injected(noises, case, options, grid):
-    "A noise sampler that hands out the stored noises in order (k-diffusion draws for churn in every step, also where it then adds none)."
-    if case.endswith("+window"): noises = [z for z, s in zip(noises, grid) if options["s_tmin"] <= s <= options["s_tmax"]]
+    """A noise sampler that hands out the stored noises in order (k-diffusion draws for churn in every step,
+    also where it then adds none)."""
+    if case.endswith("+window"):
+        noises = [z for z, s in zip(noises, grid) if options["s_tmin"] <= s <= options["s_tmax"]]
     if "adaptive" in case: noises = torch.cat([noises] * 50)
     it = iter(noises)
     return lambda x: next(it)
@@ -73,7 +79,8 @@ def test_the_comparison_can_fail():
 def test_grid(key):
     kind, n = key.split("/")[1:]
     make, _, rho = kind.partition("_rho")
-    options = dict(beta_d=15., beta_min=.2, eps=1e-2) if kind == "vp_other" else dict(rho=float(rho)) if rho else {}
+    options = dict(beta_d=15., beta_min=.2,
+                   eps=1e-2) if kind == "vp_other" else dict(rho=float(rho)) if rho else {}
     ends = () if make.startswith("vp") else (.02, 80.)
     ours = getattr(schedules, f"{make.removesuffix('_other')}_sigmas")(int(n), *ends, **options)
     torch.testing.assert_close(ours, ANSWERS[key], rtol=1e-12, atol=0)
@@ -83,5 +90,6 @@ def test_brownian_path():
     "The same tree as theirs, if the seeds are the same."
     noise, levels = BrownianNoise(0, 2), ANSWERS["brownian/levels"].tolist()
     noise.seeds = [11, 12]
-    ours = torch.stack([noise.between(torch.zeros(2, 3, dtype=torch.float64), a, b) for a, b in pairwise(levels)])
+    ours = torch.stack([noise.between(torch.zeros(2, 3, dtype=torch.float64), a, b) for a,
+                        b in pairwise(levels)])
     torch.testing.assert_close(ours, ANSWERS["brownian/log"], rtol=1e-9, atol=1e-9)

@@ -1,4 +1,5 @@
-"The weights that ship: small, whole, with a card that says where they come from, and good for what they are for."
+"""The weights that ship: small, whole, with a card that says where they come from, and good for what they are
+for."""
 import pytest
 import torch
 

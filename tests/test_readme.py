@@ -1,4 +1,5 @@
-"README.md is what the cover renders to, fits on a screen or two, and has no dead links; the cover leads to every notebook."
+"""README.md is what the cover renders to, fits on a screen or two, and has no dead links; the cover leads to
+every notebook."""
 import json
 import re
 
@@ -26,7 +27,8 @@ def test_it_is_short_and_begins_with_python():
 
 
 def test_the_cover_leads_to_every_notebook():
-    notebooks = {p.relative_to(ROOT/"nbs").as_posix() for p in (ROOT/"nbs").rglob("[0-9]*_*.ipynb") if ".ipynb_checkpoints" not in p.parts}
+    notebooks = {p.relative_to(ROOT/"nbs").as_posix()
+                 for p in (ROOT/"nbs").rglob("[0-9]*_*.ipynb") if ".ipynb_checkpoints" not in p.parts}
     text = "".join("".join(cell["source"]) for cell in json.loads(COVER.read_text(encoding="utf-8"))["cells"])
     assert {n for n in notebooks if f"({n})" not in text} == set()
 
@@ -35,8 +37,10 @@ def test_rendering_by_example(tmp_path):
     (tmp_path/"nbs").mkdir()
     def write(*cells): (tmp_path/"nbs/index.ipynb").write_text(json.dumps({"cells": cells}))
     code = dict(cell_type="code", source=["#| eval: false\n", "1 + 1"], outputs=[
-        dict(data={"text/plain": ["  0%|          | 0/5"]}), dict(data={"text/plain": ["2"]}), dict(text=["seen\n"])])
-    write(dict(cell_type="markdown", source="# T"), code, dict(cell_type="code", source="#| hide\nimport os", outputs=[]),
+        dict(data={"text/plain": ["  0%|          | 0/5"]}),
+        dict(data={"text/plain": ["2"]}), dict(text=["seen\n"])])
+    write(dict(cell_type="markdown", source="# T"), code,
+          dict(cell_type="code", source="#| hide\nimport os", outputs=[]),
           dict(cell_type="markdown", source="<!-- cover only -->\na table"))
     body = render(tmp_path/"nbs/index.ipynb").split("\n\n", 1)[1]
     assert body == "# T\n\n```python\n1 + 1\n```\n\n```text\n2\nseen\n```\n"
@@ -45,9 +49,12 @@ def test_rendering_by_example(tmp_path):
 
 
 @pytest.mark.parametrize("link, fixed", [
-    ("[a](0_ground/10_core.ipynb)", "[a](nbs/0_ground/10_core.ipynb)"), ("![b](../images/b.gif)", "![b](images/b.gif)"),
+    ("[a](0_ground/10_core.ipynb)", "[a](nbs/0_ground/10_core.ipynb)"),
+    ("![b](../images/b.gif)", "![b](images/b.gif)"),
     ("[c](https://example.org/x)", "[c](https://example.org/x)"), ("[d](#offline)", "[d](#offline)"),
-    ('<img src="../images/e.png" width="50">', '<img src="images/e.png" width="50">'), ("`[f](x)`", "`[f](x)`"),
-    ("```sh\n[g](x)\n```", "```sh\n[g](x)\n```"), ("[h](tutorials/01.ipynb), [i](../LICENSE)", "[h](nbs/tutorials/01.ipynb), [i](LICENSE)"),
+    ('<img src="../images/e.png" width="50">', '<img src="images/e.png" width="50">'),
+    ("`[f](x)`", "`[f](x)`"),
+    ("```sh\n[g](x)\n```", "```sh\n[g](x)\n```"),
+    ("[h](tutorials/01.ipynb), [i](../LICENSE)", "[h](nbs/tutorials/01.ipynb), [i](LICENSE)"),
 ])
 def test_links_are_corrected(link, fixed): assert from_the_top(link, "nbs") == fixed

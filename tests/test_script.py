@@ -40,6 +40,7 @@ def test_script_trains_samples_saves_and_loads(tmp_path):
     before, after = map(float, said["loss"])
     assert after < 0.8 * before, said
     assert said["shape"] == ["3", "1", "28", "28"] and said["range"] == ["True"] * 3, said
-    same, other_seed, other_label = map(float, said["difference"])  # rounding differs a little between memory layouts
+    # rounding differs a little between memory layouts
+    same, other_seed, other_label = map(float, said["difference"])
     assert same < 1e-3 and other_seed > 0.5 and other_label > 0.5, said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["digits.safetensors", "script.py"]

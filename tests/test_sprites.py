@@ -1,8 +1,10 @@
-"""Sprites from folders, archives and servers on this machine, drawn by the test; and the published ones, where npm reaches its registry.
+"""Sprites from folders, archives and servers on this machine, drawn by the test; and the published ones,
+where npm reaches its registry.
 
     python -m pytest tests/test_sprites.py
 
-`POKESPRITE` may name the archive that `npm pack pokesprite-images@2.7.0` wrote, so that nothing is downloaded.
+`POKESPRITE` may name the archive that `npm pack pokesprite-images@2.7.0` wrote, so that nothing is
+downloaded.
 """
 import hashlib
 import json
@@ -61,7 +63,8 @@ def source(tmp_path, monkeypatch):
 def serve(monkeypatch):
     "A server of one archive; `cut` promises more bytes than it sends."
     servers = []
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"): monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
 
     class Handler(BaseHTTPRequestHandler):
         def __init__(self, blob, cut, *args): self.blob, self.cut = blob, cut; super().__init__(*args)
@@ -69,7 +72,8 @@ def serve(monkeypatch):
 
         def do_GET(self):
             if self.blob is None: return self.send_error(404)
-            self.send_response(200); self.send_header("Content-Length", str(len(self.blob))); self.end_headers()
+            self.send_response(200); self.send_header("Content-Length", str(len(self.blob)))
+            self.end_headers()
             self.wfile.write(self.blob[:len(self.blob) // 2] if self.cut else self.blob)
 
     def start(blob, cut=False):
@@ -95,7 +99,8 @@ def test_a_bad_server_leaves_nothing_behind(source, serve, fault, tmp_path):
     good = (source/"s.tar.gz").read_bytes()
     other = tmp_path/"other"; play(other, seed=9)
     with tarfile.open(tmp_path/"o.tgz", "w:gz") as t: t.add(other, "other")
-    blobs = {"cut": good, "page": b"<html>Log in</html>", "missing": None, "other": (tmp_path/"o.tgz").read_bytes(), "empty": b""}
+    blobs = {"cut": good, "page": b"<html>Log in</html>",
+             "missing": None, "other": (tmp_path/"o.tgz").read_bytes(), "empty": b""}
     serve(blobs[fault], fault == "cut")
     with pytest.raises(OSError, match="npm pack pokesprite-images@2.7.0"): pokemon()
     assert not (source/"cache").exists() or not list((source/"cache").iterdir())
@@ -104,7 +109,8 @@ def test_a_bad_server_leaves_nothing_behind(source, serve, fault, tmp_path):
 def test_offline_without_a_cache_says_both_ways(source, monkeypatch):
     monkeypatch.setattr(pokesprite, "URL", "http://127.0.0.1:9/none")
     for options in (dict(), dict(download=False)):
-        with pytest.raises(OSError, match=r"online, or fetch them .*`npm pack pokesprite-images@2.7.0`, and pass that file .* as `path`"):
+        with pytest.raises(OSError, match=r"online, or fetch them .*`npm pack pokesprite-images@2.7.0`, "
+                                          r"and pass that file .* as `path`"):
             pokemon(**options)
 
 
@@ -113,11 +119,14 @@ def test_archives_that_attack(source):
     for name in ("../../pokemon-gen8/regular/zed.png", "/pokemon-gen8/regular/zed.png"):
         with zipfile.ZipFile(source/"bad.zip", "w") as z: z.writestr(name, blob)
         with pytest.raises(ValueError, match="points outside"): pokemon(source/"bad.zip")
-    with zipfile.ZipFile(source/"bomb.zip", "w", zipfile.ZIP_DEFLATED) as z: z.writestr("a/pokemon-gen8/regular/zed.png", bytes(2**27))
+    with zipfile.ZipFile(source/"bomb.zip", "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("a/pokemon-gen8/regular/zed.png", bytes(2**27))
     with pytest.raises(ValueError, match="limit"): pokemon(source/"bomb.zip")
     with tarfile.open(source/"link.tar", "w") as t:
-        i = tarfile.TarInfo("p/pokemon-gen8/regular/zed.png"); i.type, i.linkname = tarfile.SYMTYPE, "/etc/passwd"; t.addfile(i)
-    with pytest.raises(ValueError, match="12 of 12 sprites are missing"): pokemon(source/"link.tar")      # a link is not followed
+        i = tarfile.TarInfo("p/pokemon-gen8/regular/zed.png")
+        i.type, i.linkname = tarfile.SYMTYPE, "/etc/passwd"; t.addfile(i)
+    with pytest.raises(ValueError, match="12 of 12 sprites are missing"):  # a link is not followed
+        pokemon(source/"link.tar")
 
 
 def test_a_huge_picture_is_not_decoded(source):
@@ -125,7 +134,8 @@ def test_a_huge_picture_is_not_decoded(source):
     head = b"IHDR" + (20_000).to_bytes(4, "big") * 2 + bytes([8, 6, 0, 0, 0])
     bad.write_bytes((blob := bad.read_bytes())[:12] + head + zlib.crc32(head).to_bytes(4, "big") + blob[33:])
     start = time.process_time()
-    with pytest.raises(ValueError, match=r"1 of 12 sprites are damaged or others \(regular/zed.png\)"): pokemon(source/"pokesprite-c5aa")
+    with pytest.raises(ValueError, match=r"1 of 12 sprites are damaged or others \(regular/zed.png\)"):
+        pokemon(source/"pokesprite-c5aa")
     assert time.process_time() - start < 2
 
 
@@ -157,7 +167,8 @@ def test_a_full_disk_costs_only_the_cache(source, monkeypatch):
     def full(*args):
         with open("/dev/full", "wb") as f: f.write(b"x"); f.flush()
     monkeypatch.setattr(pokesprite, "write_file", full)
-    with pytest.warns(UserWarning, match="not kept for the next time"): assert len(pokemon(source/"s.tar.gz")) == 12
+    with pytest.warns(UserWarning, match="not kept for the next time"):
+        assert len(pokemon(source/"s.tar.gz")) == 12
 
 
 def test_split_by_species(source, monkeypatch):
@@ -169,7 +180,8 @@ def test_split_by_species(source, monkeypatch):
 
 def test_manifest_holds_facts_only():
     entries = manifest()
-    assert len(entries) == 1332 and len({e.species for e in entries}) == len({e.number for e in entries}) == 905
+    assert (len(entries) == 1332
+            and len({e.species for e in entries}) == len({e.number for e in entries}) == 905)
     assert [sum(e.form == "" and e.generation == g for e in entries) > 60 for g in range(1, 9)] == [True] * 8
     assert pokesprite.MANIFEST.stat().st_size < 100_000
     assert 80 < len({e.species for e in entries if held_out(e.species)}) < 140
@@ -194,31 +206,39 @@ def test_no_notebook_stores_a_real_sprite():
 def published(tmp_path_factory):
     "The published archive, from POKESPRITE or the registry."
     if mine := os.environ.get("POKESPRITE"): return Path(mine)
-    if not shutil.which("npm"): pytest.skip("there is no npm here; set POKESPRITE to the archive of pokesprite-images 2.7.0")
+    if not shutil.which("npm"):
+        pytest.skip("there is no npm here; set POKESPRITE to the archive of pokesprite-images 2.7.0")
     folder = tmp_path_factory.mktemp("npm")
-    env = dict(os.environ, npm_config_fetch_retries="0", npm_config_fetch_timeout="20000", npm_config_cache=str(folder/"cache"))
-    try: done = subprocess.run(["npm", "pack", "pokesprite-images@2.7.0"], cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    env = dict(os.environ, npm_config_fetch_retries="0",
+               npm_config_fetch_timeout="20000", npm_config_cache=str(folder/"cache"))
+    try:
+        done = subprocess.run(["npm", "pack", "pokesprite-images@2.7.0"],
+                              cwd=folder, env=env, capture_output=True, text=True, timeout=120)
     except subprocess.TimeoutExpired: pytest.skip("npm did not answer within two minutes")
-    if done.returncode: pytest.skip(f"npm does not reach its registry: {done.stderr.strip().splitlines()[-1:]}")
+    if done.returncode:
+        pytest.skip(f"npm does not reach its registry: {done.stderr.strip().splitlines()[-1:]}")
     return folder/"pokesprite-images-2.7.0.tgz"
 
 
 def test_the_published_sprites(published, tmp_path, monkeypatch):
     monkeypatch.setattr(pokesprite, "cache_folder", lambda: tmp_path/"cache")
-    start = time.process_time(); d = pokemon(published, labels="generation"); first = time.process_time() - start
+    start = time.process_time(); d = pokemon(published, labels="generation")
+    first = time.process_time() - start
     start = time.process_time(); again = pokemon(labels="shiny"); second = time.process_time() - start
     print(f"{first:.2f} s, then {second:.2f} s of a core, {d.x.numel() / 1e6:.1f} MB")
     assert (len(d), d.shape) == (2664, (3, 48, 48)) and torch.equal(d.x, again.x) and d.x.is_contiguous()
-    assert d.shrunk[:1332].sum() == 35 and d.y.bincount().min() > 200 and again.y.bincount().tolist() == [1332, 1332]
+    assert (d.shrunk[:1332].sum() == 35 and d.y.bincount().min() > 200
+            and again.y.bincount().tolist() == [1332, 1332])
     assert (d.x[~d.shrunk][:, :, 0, 0] == 255).float().mean() > .9                   # mostly white corners
     train, test = pokemon(split="train"), pokemon(split="test")
     assert len(train) + len(test) == 2664 and len(test) == 298 and not set(train.species) & set(test.species)
-    assert first < 6 and second < .6                                                  # 1.2 and 0.05 on an idle machine
+    assert first < 6 and second < .6  # 1.2 and 0.05 on an idle machine
 
 
 def test_the_published_folder_is_the_same(published, tmp_path, monkeypatch):
     monkeypatch.setattr(pokesprite, "cache_folder", lambda: tmp_path/"cache")
-    with tarfile.open(published) as t: t.extractall(tmp_path/"x", [m for m in t if "/pokemon-gen8/" in m.name], filter="data")
+    with tarfile.open(published) as t:
+        t.extractall(tmp_path/"x", [m for m in t if "/pokemon-gen8/" in m.name], filter="data")
     assert torch.equal(pokemon(tmp_path/"x").x, pokemon(published).x)
     one = next((tmp_path/"x").rglob("pokemon-gen8/shiny/abra.png")); one.write_bytes(one.read_bytes()[:-30])
     with pytest.raises(ValueError, match="1 of 2,664 sprites are damaged or others"): pokemon(tmp_path/"x")

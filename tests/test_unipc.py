@@ -5,14 +5,17 @@ from ddpm_edu import spiral
 from ddpm_edu.denoising import exact_denoiser, mixture_denoiser, unipc
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")   # diffusers asks NumPy in an old way
+# diffusers asks NumPy in an old way
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 CLOUDS = torch.tensor([[.8, .3], [-.6, .5], [-.1, -.7]]).double()
-MODELS = {"points": exact_denoiser(spiral(300).x.double()), "clouds": mixture_denoiser(CLOUDS, torch.tensor([.2, .25, .15]).double())}
+MODELS = {"points": exact_denoiser(spiral(300).x.double()),
+          "clouds": mixture_denoiser(CLOUDS, torch.tensor([.2, .25, .15]).double())}
 
 
 def theirs(D, x, order, n, **options):
     "Every state of theirs, in variance-exploding coordinates, and its noise levels."
-    options |= {"solver_order": order, "prediction_type": "sample", "solver_type": "bh2", "timestep_spacing": "trailing"}
+    options |= {"solver_order": order, "prediction_type": "sample",
+                "solver_type": "bh2", "timestep_spacing": "trailing"}
     scheduler = UniPCMultistepScheduler(**options)
     scheduler.set_timesteps(n)
     s = scheduler.sigmas = scheduler.sigmas.double()

@@ -1,4 +1,5 @@
-"A wheel, installed (not editable) into an empty environment and used without a network, carries all that it needs."
+"""A wheel, installed (not editable) into an empty environment and used without a network, carries all that it
+needs."""
 import os
 import shutil
 import subprocess
@@ -11,8 +12,10 @@ import ddpm_edu
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OFFLINE = ["unshare", "-rn"]  # no network at all, where the system lets us; the script also blocks it for itself
-if not shutil.which("unshare") or subprocess.run([*OFFLINE, "true"], capture_output=True).returncode: OFFLINE = []
+# no network at all, where the system lets us; the script also blocks it for itself
+OFFLINE = ["unshare", "-rn"]
+if not shutil.which("unshare") or subprocess.run([*OFFLINE, "true"], capture_output=True).returncode:
+    OFFLINE = []
 
 SCRIPT = '''
 import socket
@@ -44,17 +47,21 @@ def run(*command, **options):
 def wheel(tmp_path_factory):
     "Built from a copy, so that nothing is left in the working tree and nothing left there gets in."
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("setup.py", "settings.ini", "pyproject.toml", "README.md", "LICENSE", "NOTICE"): shutil.copy(ROOT/name, source)
+    for name in ("setup.py", "settings.ini", "pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT/name, source)
     shutil.copytree(ROOT/"ddpm_edu", source/"ddpm_edu", ignore=shutil.ignore_patterns("__pycache__"))
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-index", "--no-build-isolation", "-w", out, source)
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps",
+        "--no-index", "--no-build-isolation", "-w", out, source)
     return next(out.glob("ddpm_edu-*.whl"))
 
 
 def test_wheel_carries_modules_data_and_licences(wheel):
     held = set(ZipFile(wheel).namelist())
-    files = [p.relative_to(ROOT).as_posix() for p in (ROOT/"ddpm_edu").rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    files = [p.relative_to(ROOT).as_posix()
+             for p in (ROOT/"ddpm_edu").rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     assert sum(f.startswith("ddpm_edu/assets/") for f in files) > 0 and set(files) - held == set()
-    assert {name.rsplit("/", 1)[1] for name in held if "dist-info" in name} >= {"LICENSE", "NOTICE", "METADATA"}
+    assert {name.rsplit("/", 1)[1]
+            for name in held if "dist-info" in name} >= {"LICENSE", "NOTICE", "METADATA"}
     assert not [name for name in held if not name.startswith(("ddpm_edu/", "ddpm_edu-"))]
 
 
@@ -63,12 +70,14 @@ def test_wheel_works_offline_in_an_empty_environment(wheel, tmp_path):
     python = tmp_path/"env"/Path(sysconfig.get_path("scripts")).name/Path(sys.executable).name
     run(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", wheel)
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
-    # torch and the rest are borrowed; the editable install beside them is not, as .pth files in a folder named by a .pth file do not count
+    # torch and the rest are borrowed; the editable install beside them is not, as .pth files in a folder
+    # named by a .pth file do not count
     (site/"borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     (tmp_path/"script.py").write_text(SCRIPT)
     (tmp_path/"home").mkdir()
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "DDPM_EDU_DATA")}
     env |= {"HOME": str(tmp_path/"home"), "OMP_NUM_THREADS": "1"}
-    said = dict(line.split(" ", 1) for line in run(*OFFLINE, python, "script.py", cwd=tmp_path, env=env).splitlines() if line)
+    said = dict(line.split(" ", 1)
+                for line in run(*OFFLINE, python, "script.py", cwd=tmp_path, env=env).splitlines() if line)
     assert Path(said["package"]).is_relative_to(site) and said["version"] == ddpm_edu.__version__
     assert said["digits"] == "10000 2000" and said["shape"] == "2 1 28 28", said

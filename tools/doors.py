@@ -1,6 +1,8 @@
-"""Write the doors of the floors: `ddpm_edu/<floor>/__init__.pyi` lists what the chapters of the floor export, in their order.
+"""Write the doors of the floors: `ddpm_edu/<floor>/__init__.pyi` lists what the chapters of the floor export,
+in their order.
 
-`make export` calls it after nbdev has written the modules. The front door, `ddpm_edu/__init__.pyi`, is written by hand."""
+`make export` calls it after nbdev has written the modules. The front door, `ddpm_edu/__init__.pyi`, is
+written by hand."""
 import ast
 import re
 import tomllib
@@ -18,7 +20,8 @@ def _package(root):
 def exported(module):
     "The names in a module's `__all__`."
     for node in ast.parse(module.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__": return ast.literal_eval(node.value)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return ast.literal_eval(node.value)
     return []
 
 
@@ -31,7 +34,8 @@ def rooms(root, floor):
 
 
 def door(root, floor):
-    "The text of a door. Raises `ValueError` where two rooms offer the same name, or a name is that of a room."
+    """The text of a door.
+    Raises `ValueError` where two rooms offer the same name, or a name is that of a room."""
     lines, seen = [], {}
     listed = list(rooms(root, floor))
     for room in listed:
@@ -41,7 +45,8 @@ def door(root, floor):
                 raise ValueError(f"{floor}.{room} offers `{name}`, which is also {where}")
             seen[name] = room
             lines.append(f"from .{room} import {name} as {name}")
-    return "\n".join(["# Written by `make export` from what the chapters of this floor export.", *lines]) + "\n"
+    return "\n".join(["# Written by `make export` from what the chapters of this floor export.",
+                      *lines]) + "\n"
 
 
 def write(root=ROOT):

@@ -1,10 +1,12 @@
-"""Make the list that `pokemon()` checks its sprites by, ddpm_edu/assets/pokesprite.txt: names, numbers and checksums, no picture.
+"""Make the list that `pokemon()` checks its sprites by, ddpm_edu/assets/pokesprite.txt: names, numbers and
+checksums, no picture.
 
     python tools/make_pokesprite_manifest.py PATH [OUT]
 
-PATH is an archive or a folder of pokesprite 2.7.0 (`npm pack pokesprite-images@2.7.0`, or the repository msikma/pokesprite at commit
-c5aaa610ff2acdf7fd8e2dccd181bca8be9fcb3e). Every form with a regular and a shiny picture gets a line: number and name of the species, form,
-and the first 12 digits of the SHA-256 sums of the two pictures' pixels.
+PATH is an archive or a folder of pokesprite 2.7.0 (`npm pack pokesprite-images@2.7.0`, or the repository
+msikma/pokesprite at commit c5aaa610ff2acdf7fd8e2dccd181bca8be9fcb3e). Every form with a regular and a shiny
+picture gets a line: number and name of the species, form, and the first 12 digits of the SHA-256 sums of the
+two pictures' pixels.
 """
 import json
 import sys
@@ -14,9 +16,10 @@ from ddpm_edu.data import read_members
 from ddpm_edu.sprites import decode_sprite, pixel_sum, sprite_files
 
 OUT = Path(__file__).resolve().parents[1]/"ddpm_edu/assets/pokesprite.txt"
-HEAD = """# Facts about the box sprites of pokesprite 2.7.0 (github.com/msikma/pokesprite; images (c) Nintendo, Creatures, Game Freak).
-# number species form, and the first 12 digits of the SHA-256 of "68x56:" and the RGBA bytes (zeros where transparent), regular and shiny
-"""
+HEAD = ("# Facts about the box sprites of pokesprite 2.7.0 (github.com/msikma/pokesprite; "
+        "images (c) Nintendo, Creatures, Game Freak).\n"
+        "# number species form, and the first 12 digits of the SHA-256 of \"68x56:\" and the RGBA bytes "
+        "(zeros where transparent), regular and shiny\n")
 
 
 def metadata(path:Path)->dict:
@@ -33,7 +36,8 @@ def main(path:str, out:str=str(OUT))->None:
         for form in s["gen-8"].get("forms", {}):
             form = "" if form == "$" else form
             named[f"{slug}-{form}" if form else slug] = (int(number), slug, form)
-    both = {f.split("/")[1][:-4] for f in files if f.startswith("regular/") and f.replace("regular/", "shiny/") in files}
+    both = {f.split("/")[1][:-4]
+            for f in files if f.startswith("regular/") and f.replace("regular/", "shiny/") in files}
     if unknown := both - named.keys(): raise SystemExit(f"the metadata do not know {sorted(unknown)}")
     lines = []
     for name in both:

@@ -1,7 +1,8 @@
-"""Render README.md from nbs/index.ipynb: `make readme`. The same text as the notebook, with links that work from the top folder.
+"""Render README.md from nbs/index.ipynb: `make readme`. The same text as the notebook, with links that work
+from the top folder.
 
-Cells marked `#| hide` or `<!-- cover only -->` are left out, and so are the other `#|` lines; what a cell printed follows it. Pictures
-belong into images/."""
+Cells marked `#| hide` or `<!-- cover only -->` are left out, and so are the other `#|` lines; what a cell
+printed follows it. Pictures belong into images/."""
 import json
 import posixpath
 import re
@@ -26,7 +27,8 @@ def printed(output):
     "The text of one output of a cell. Raises `ValueError` for one that only has pictures."
     text = output.get("text") or output.get("data", {}).get("text/plain") or ""
     if any(kind.startswith("image/") for kind in output.get("data", {})):
-        raise ValueError("nbs/index.ipynb has a picture among its outputs: save it to images/ and link to it from a markdown cell")
+        raise ValueError("nbs/index.ipynb has a picture among its outputs: "
+                         "save it to images/ and link to it from a markdown cell")
     text = "".join(text).rstrip("\n")
     return "" if re.match(r"\s*\d+%\|", text) else text  # what a progress bar leaves behind says nothing
 
@@ -41,7 +43,8 @@ def render(notebook):
         if cell["cell_type"] == "markdown": blocks.append(from_the_top(source, notebook.parent.name))
         elif cell["cell_type"] == "code" and source:
             blocks.append(f"```python\n{source}\n```")
-            if shown := "\n".join(filter(None, map(printed, cell["outputs"]))): blocks.append(f"```text\n{shown}\n```")
+            if shown := "\n".join(filter(None, map(printed, cell["outputs"]))):
+                blocks.append(f"```text\n{shown}\n```")
     return "\n\n".join(blocks) + "\n"
 
 

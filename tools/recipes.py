@@ -1,16 +1,21 @@
-"""Recipes for digits and clothes: train one, keep its weights, and score them by FLD-v1, or by the FLD of clothes.
+"""Recipes for digits and clothes: train one, keep its weights, and score them by FLD-v1, or by the FLD of
+clothes.
 
-    python tools/recipes.py NAME [option=value …] [--folder FOLDER] [--minutes 15 | --images 120000] [--n 10000] [--seeds 0,1,2]
+    python tools/recipes.py NAME [option=value …] [--folder FOLDER] [--minutes 15 | --images 120000] [--n
+        10000] [--seeds 0,1,2]
 
-NAME is a recipe of `RECIPES` below: a plain start, and each of the others a change or two away from it; `option=value` changes more (the
-options are those of `START`). Trains on all of MNIST if FOLDER holds its official files, else on the 10,000 digits that ship; with
-`data=fashion` on Fashion-MNIST, in FOLDER or wherever `fashion()` finds it.
+NAME is a recipe of `RECIPES` below: a plain start, and each of the others a change or two away from it;
+`option=value` changes more (the options are those of `START`). Trains on all of MNIST if FOLDER holds its
+official files, else on the 10,000 digits that ship; with `data=fashion` on Fashion-MNIST, in FOLDER or
+wherever `fashion()` finds it.
 
-The averaged weights go to OUT/NAME.safetensors, in half precision, with a card; what is scored is that file. A line for each score is added
-to benchmarks/results/recipes.csv, and twenty samples lie beside it as a picture; lines that are there are not made anew. Kill it at any
-moment and start it again: it goes on from the last finished epoch. `--minutes` are minutes of training by the clock, whatever else the
-machine does meanwhile, or with `--processor` those that the processor worked for it; the number of images that were seen is in the card.
-With OMP_NUM_THREADS=1 it leaves a core for other work. `--ship` copies the weights into the package, with their scores in the card.
+The averaged weights go to OUT/NAME.safetensors, in half precision, with a card; what is scored is that file.
+A line for each score is added to benchmarks/results/recipes.csv, and twenty samples lie beside it as a
+picture; lines that are there are not made anew. Kill it at any moment and start it again: it goes on from the
+last finished epoch. `--minutes` are minutes of training by the clock, whatever else the machine does
+meanwhile, or with `--processor` those that the processor worked for it; the number of images that were seen
+is in the card. With OMP_NUM_THREADS=1 it leaves a core for other work. `--ship` copies the weights into the
+package, with their scores in the card.
 """
 import argparse
 import ast
@@ -31,32 +36,42 @@ from ddpm_edu.models import PRETRAINED, SAMPLED, Sampling
 from ddpm_edu.training import adam, ema_decay, train
 from ddpm_edu.measuring import fld_interval
 
-START = dict(model="eps", channels=16, multipliers=[1, 2, 4], blocks=1, block="ResBlock", patch_size=1, attention=False, labels=False,
-             zero_end=False, sigma_data=.6, mean=-.4, std=1.2, opt="adam", lr=1e-3, adam_lr=2e-3, batch=32, warmup=1, hold=1., ema=0.,
+START = dict(model="eps", channels=16, multipliers=[1, 2, 4],
+             blocks=1, block="ResBlock", patch_size=1, attention=False, labels=False,
+             zero_end=False, sigma_data=.6, mean=-.4,
+             std=1.2, opt="adam", lr=1e-3, adam_lr=2e-3, batch=32, warmup=1, hold=1., ema=0.,
              seed=0, data="digits")
-RECIPES = {"start": {}}                                      # the baseline's network and recipe, with a shorter training
+RECIPES = {"start": {}}  # the baseline's network and recipe, with a shorter training
 RECIPES["decay"] = dict(lr=2e-3, batch=64, warmup=100, hold=.3, ema=.998)
 RECIPES["folded"] = RECIPES["decay"] | dict(patch_size=2, channels=32, multipliers=[1, 1], blocks=2)
 RECIPES["v"] = RECIPES["folded"] | dict(model="v")
 RECIPES["edm"] = RECIPES["folded"] | dict(model="karras")
 RECIPES["preact"] = RECIPES["edm"] | dict(block="PreActBlock", zero_end=True)
-RECIPES["digits"] = RECIPES["preact"] | dict(opt="muon", lr=.016)                          # the one that ships
+RECIPES["digits"] = RECIPES["preact"] | dict(opt="muon", lr=.016)  # the one that ships
 RECIPES["digits_guided"] = RECIPES["digits"] | dict(labels=True)
-RECIPES["fashion"] = RECIPES["digits_guided"] | dict(data="fashion", sigma_data=.71)         # what clothes spread in [-1, 1]
-# Models of noise levels are sampled as `SAMPLED` of the library says, chosen with 1,000 samples of seed 0 (see benchmarks/RECIPES.md);
+# what clothes spread in [-1, 1]
+RECIPES["fashion"] = RECIPES["digits_guided"] | dict(data="fashion", sigma_data=.71)
+# Models of noise levels are sampled as `SAMPLED` of the library says, chosen with 1,000 samples of seed 0
+# (see benchmarks/RECIPES.md);
 # `--plain` is what one would take untuned.
 PLAIN = Sampling("dpmpp_2m_sde", 20, dict(sigma_min=.02, sigma_max=10.))
-COLUMNS = ["name", "options", "parameters", "images", "seconds", "sampling", "calls", "scale", "n", "seed", "fld", "low", "high", "command"]
+COLUMNS = ["name", "options", "parameters", "images",
+           "seconds", "sampling", "calls", "scale", "n", "seed", "fld", "low", "high", "command"]
 
 
 def model_of(c:dict)->GaussianDiffusion|KarrasDiffusion:
     "The model of a recipe, with fresh weights."
     set_seed(c["seed"])
-    net = UNet(1, c["channels"], 100, c["multipliers"], 10 * c["labels"], c["blocks"], middle_attention=c["attention"],
-               combine_embeddings="sum", patch_size=c["patch_size"], block=c["block"], zero_final=c["zero_end"])
+    net = UNet(1, c["channels"], 100, c["multipliers"],
+               10 * c["labels"], c["blocks"], middle_attention=c["attention"],
+               combine_embeddings="sum", patch_size=c["patch_size"],
+               block=c["block"], zero_final=c["zero_end"])
     hidden = .1 * c["labels"]
-    if c["model"] != "karras": return GaussianDiffusion(net, cosine_beta_schedule(100), (1, 28, 28), objective=c["model"], p_uncond=hidden)
-    return KarrasDiffusion(net, (1, 28, 28), c["sigma_data"], .02, 10., density_options=dict(mean=c["mean"], std=c["std"]), p_uncond=hidden,
+    if c["model"] != "karras":
+        return GaussianDiffusion(net, cosine_beta_schedule(100),
+                                 (1, 28, 28), objective=c["model"], p_uncond=hidden)
+    return KarrasDiffusion(net, (1, 28, 28), c["sigma_data"],
+                           .02, 10., density_options=dict(mean=c["mean"], std=c["std"]), p_uncond=hidden,
                            sampling=tuned(c))
 
 
@@ -89,33 +104,42 @@ def trained(name:str, c:dict, a:argparse.Namespace)->Path:
     base, at = [g["lr"] for g in opt.param_groups], dict(epoch=0, steps=0, images=0, seconds=0.)
     if state.exists():
         old = torch.load(state, weights_only=True)
-        model.load_state_dict(old["model"]); mean.load_state_dict(old["mean"]); opt.load_state_dict(old["opt"])
+        model.load_state_dict(old["model"]); mean.load_state_dict(old["mean"])
+        opt.load_state_dict(old["opt"])
         torch.set_rng_state(old["rng"]); at = old["at"]
-    (data, told), done, losses, clock = data_of(c, a), 0., [], time.process_time if a.processor else time.perf_counter
-    print(f"{name}: {sum(p.numel() for p in model.parameters()):,} parameters, {at['images']:,} images seen", flush=True)
+    (data, told), done, losses, clock = (data_of(c, a),
+                                         0., [], time.process_time if a.processor else time.perf_counter)
+    print(f"{name}: {sum(p.numel() for p in model.parameters()):,} parameters, {at['images']:,} images seen",
+          flush=True)
     while done < 1:
         before, began = dict(at), clock()
         for s in train(model, data, batch_size=c["batch"], seed=at["epoch"], opt=opt):
-            at |= dict(steps=before["steps"] + s.step, images=before["images"] + s.images, seconds=before["seconds"] + clock() - began)
+            at |= dict(steps=before["steps"] + s.step, images=before["images"] + s.images,
+                       seconds=before["seconds"] + clock() - began)
             now = [p.detach() for p in model.parameters()]
             torch._foreach_lerp_(list(mean.parameters()), now, 1 - ema_decay(at["steps"], c["ema"], .75))
             done = at["seconds"] / (60 * a.minutes) if a.minutes else at["images"] / a.images
-            speed = min(1., (at["steps"] + 1) / c["warmup"], max(0., 1 - done) / max(1e-9, 1 - c["hold"]) if c["hold"] < 1 else 1.)
+            speed = min(1., (at["steps"] + 1) / c["warmup"],
+                        max(0., 1 - done) / max(1e-9, 1 - c["hold"]) if c["hold"] < 1 else 1.)
             for g, lr in zip(opt.param_groups, base): g["lr"] = lr * speed
             losses.append(s.loss)
             if done >= 1 or s.images + c["batch"] > len(data): break
         at["epoch"] += 1
-        keep(state, dict(model=model.state_dict(), mean=mean.state_dict(), opt=opt.state_dict(), rng=torch.get_rng_state(), at=at))
+        keep(state, dict(model=model.state_dict(), mean=mean.state_dict(),
+                         opt=opt.state_dict(), rng=torch.get_rng_state(), at=at))
         loss, losses = sum(losses) / len(losses), []
-        print(f"epoch {at['epoch']}: loss {loss:.4f}, {at['images'] / at['seconds']:.0f} images/s, {done:.0%}", flush=True)
-    return mean.save(final, torch.float16, data=told, recipe={k: v for k, v in c.items() if k != "data"}, images=at["images"],
+        print(f"epoch {at['epoch']}: loss {loss:.4f}, "
+              f"{at['images'] / at['seconds']:.0f} images/s, {done:.0%}", flush=True)
+    return mean.save(final, torch.float16, data=told,
+                     recipe={k: v for k, v in c.items() if k != "data"}, images=at["images"],
                      seconds=round(at["seconds"]), threads=torch.get_num_threads(), command=command(name, a))
 
 
 def command(name:str, a:argparse.Namespace)->str:
     "What to type to make it again; FOLDER stands for wherever the data are."
     budget = f"--minutes {a.minutes:g}" if a.minutes else f"--images {a.images}"
-    words = ["python", "tools/recipes.py", name, *a.options, *(["--folder", "FOLDER"] if a.folder else []), *budget.split(),
+    words = ["python", "tools/recipes.py", name, *a.options,
+             *(["--folder", "FOLDER"] if a.folder else []), *budget.split(),
              *["--processor"] * a.processor]
     first = load(a.go_on).card["command"] + " && " if a.go_on else ""
     return first + shlex.join(words + (["--go-on", f"outputs/recipes/{a.go_on.name}"] if a.go_on else []))
@@ -134,16 +158,20 @@ def score(name:str, c:dict, path:Path, a:argparse.Namespace)->None:
     "A line for each seed, unless it is there."
     (model, how), rows = ready(path, c, a), list(csv.DictReader(a.table.open())) if a.table.exists() else []
     reference = "fashion" if c["data"] == "fashion" else "test"
-    size, told = sum(p.numel() for p in model.net.parameters()), ",".join(f"{k}={v}" for k, v in c.items() if v != START[k])
+    size, told = sum(p.numel() for p in model.net.parameters()), ",".join(f"{k}={v}" for k,
+        v in c.items() if v != START[k])
     for seed in a.seeds:
-        key = dict(name=name, options=told, images=str(model.card["images"]), sampling=how, calls=str(a.calls), scale=f"{a.scale:g}",
+        key = dict(name=name, options=told, images=str(model.card["images"]),
+                   sampling=how, calls=str(a.calls), scale=f"{a.scale:g}",
                    n=str(a.n), seed=str(seed))
         if any(key.items() <= r.items() for r in rows): continue
         y = torch.arange(a.n) % 10 if c["labels"] else None
-        x = model.sample(a.n, labels=y, guidance_scale=a.scale, seed=seed, sampler="dpmpp_2m_sde", n_steps=a.calls, batch_size=500)
+        x = model.sample(a.n, labels=y, guidance_scale=a.scale,
+                         seed=seed, sampler="dpmpp_2m_sde", n_steps=a.calls, batch_size=500)
         save_image(grid(x[:20], 10), a.table.with_name(f"recipe-{name}{'-plain' * a.plain}.png"))
         s = fld_interval(x, reference, resamples=100)
-        rows.append(key | dict(parameters=str(size), seconds=str(model.card["seconds"]), fld=f"{s.value:.2f}", low=f"{s.low:.2f}",
+        rows.append(key | dict(parameters=str(size), seconds=str(model.card["seconds"]),
+                               fld=f"{s.value:.2f}", low=f"{s.low:.2f}",
                                high=f"{s.high:.2f}", command=model.card["command"]))
         print(rows[-1], flush=True)
         with a.table.open("w", newline="") as f:
@@ -153,9 +181,11 @@ def score(name:str, c:dict, path:Path, a:argparse.Namespace)->None:
 def ship(name:str, c:dict, path:Path, a:argparse.Namespace)->Path:
     "The same weights in the package, with their way of sampling, and with the scores in the card."
     (model, how), rows = ready(path, c, a), list(csv.DictReader(a.table.open()))
-    key = dict(name=name, images=str(model.card["images"]), n="10000", sampling=how, calls=str(a.calls), scale=f"{a.scale:g}")
+    key = dict(name=name, images=str(model.card["images"]),
+               n="10000", sampling=how, calls=str(a.calls), scale=f"{a.scale:g}")
     seen = {f"seed {r['seed']}": float(r["fld"]) for r in rows if key.items() <= r.items()}
-    sampled = f"{a.calls} calls" + f", guidance {a.scale:g}" * bool(model.net.num_classes) + ", 10,000 samples"
+    sampled = (f"{a.calls} calls" + f", guidance {a.scale:g}" * bool(model.net.num_classes)
+               + ", 10,000 samples")
     told = {"FLD of clothes" if c["data"] == "fashion" else "FLD-v1": seen, "sampled": sampled}
     return model.save(PRETRAINED / f"{name.split('+')[0]}.safetensors", torch.float16, **model.card | told)
 
@@ -173,7 +203,8 @@ def changed(options:list[str], c:dict)->dict:
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("name", help=", ".join(RECIPES) + "; or NAME+anything, for a change of NAME that is kept under a name of its own")
+    p.add_argument("name", help=", ".join(RECIPES)
+                   + "; or NAME+anything, for a change of NAME that is kept under a name of its own")
     p.add_argument("options", nargs="*")
     p.add_argument("--folder")
     p.add_argument("--minutes", type=float)
@@ -183,7 +214,8 @@ if __name__ == "__main__":
     p.add_argument("--n", type=int, default=10_000)
     p.add_argument("--seeds", type=lambda s: [int(k) for k in s.split(",") if k], default=[0])
     p.add_argument("--plain", action="store_true", help="sample models of noise levels in the untuned way")
-    p.add_argument("--sampling", type=json.loads, help="sample models of noise levels in this way, as JSON like that in the table")
+    p.add_argument("--sampling", type=json.loads,
+                   help="sample models of noise levels in this way, as JSON like that in the table")
     p.add_argument("--calls", type=int, default=20)
     p.add_argument("--scale", type=float, default=1., help="guidance scale of a model with labels")
     p.add_argument("--ship", action="store_true", help="copy the weights into the package")

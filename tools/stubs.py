@@ -1,7 +1,9 @@
-"""Write stubs (`.pyi`) for the modules whose classes get methods by `@patch`, so that editors see what Python sees.
+"""Write stubs (`.pyi`) for the modules whose classes get methods by `@patch`, so that editors see what Python
+sees.
 
-`make export` calls it after nbdev has written the modules. A stub is the module without bodies: patched methods stand in their class,
-signatures keep their one-line comments and their docstrings, and attributes that `__init__` sets are listed with their type, if known."""
+`make export` calls it after nbdev has written the modules. A stub is the module without bodies: patched
+methods stand in their class, signatures keep their one-line comments and their docstrings, and attributes
+that `__init__` sets are listed with their type, if known."""
 import ast
 import textwrap
 import tomllib
@@ -26,26 +28,32 @@ def patched(node:ast.stmt)->list[str]:
 def documented(node:ast.FunctionDef|ast.ClassDef)->str:
     "The docstring as it is written in a stub, or nothing."
     doc = ast.get_docstring(node)
-    return "" if doc is None else "    " + (f'"""{doc}"""' if '"' in doc else f'"{doc}"').replace("\n", "\n    ") + "\n"
+    if doc is None: return ""
+    quotes = '"""' if '"' in doc or "\n" in doc else '"'
+    return textwrap.indent(f"{quotes}{doc}{quotes}\n", "    ")
 
 
 def signature(node:ast.FunctionDef, lines:list[str])->str:
-    "A function from its decorators to its docstring, with the comments of its parameters; `...` for the rest."
+    """A function from its decorators to its docstring, with the comments of its parameters; `...` for the
+    rest."""
     first, end = node.lineno - 1, node.body[0]
     head = lines[first:end.lineno - 1]
-    if not head or end.lineno - 1 == first:                              # a function on one line, or one that ends the signature's line
-        head = [*head, lines[end.lineno - 1].encode()[:end.col_offset].decode().rstrip()] if end.lineno - 1 > first else \
-               [lines[first].encode()[:end.col_offset].decode().rstrip()]
-    elif tail := lines[end.lineno - 1].encode()[:end.col_offset].decode().strip(): head.append(" " * node.col_offset + tail)
+    if not head or end.lineno - 1 == first:  # a function on one line, or one that ends the signature's line
+        upto = lines[end.lineno - 1].encode()[:end.col_offset].decode().rstrip()
+        head = [*head, upto] if end.lineno - 1 > first else [upto]
+    elif tail := lines[end.lineno - 1].encode()[:end.col_offset].decode().strip():
+        head.append(" " * node.col_offset + tail)
     text = textwrap.dedent("\n".join(head))
     kept = [ast.unparse(d) for d in node.decorator_list if not is_patch(d)]
     if any("as_prop=True" in ast.unparse(d) for d in node.decorator_list): kept.append("property")
     if any("cls_method=True" in ast.unparse(d) for d in node.decorator_list): kept.append("classmethod")
-    return "".join(f"@{d}\n" for d in kept if d != "torch.no_grad()") + text + "\n" + documented(node) + "    ...\n"
+    decorators = "".join(f"@{d}\n" for d in kept if d != "torch.no_grad()")
+    return decorators + text + "\n" + documented(node) + "    ...\n"
 
 
 def attributes(node:ast.ClassDef)->dict[str, str]:
-    "What `__init__` and `__post_init__` set, and its type where an annotation or the parameter of that name tells it."
+    """What `__init__` and `__post_init__` set, and its type where an annotation or the parameter of that name
+    tells it."""
     found = {}
     for f in node.body:
         if not isinstance(f, ast.FunctionDef) or f.name not in ("__init__", "__post_init__"): continue
@@ -54,30 +62,38 @@ def attributes(node:ast.ClassDef)->dict[str, str]:
             if not isinstance(s, ast.Assign): continue
             for target in s.targets:
                 many = isinstance(target, ast.Tuple)
-                values = s.value.elts if many and isinstance(s.value, ast.Tuple) else [s.value] * (len(target.elts) if many else 1)
+                values = (s.value.elts if many and isinstance(s.value, ast.Tuple)
+                          else [s.value] * (len(target.elts) if many else 1))
                 for t, v in zip(target.elts if many else [target], values):
                     if isinstance(t, ast.Attribute) and ast.unparse(t.value) == "self":
-                        found.setdefault(t.attr, typed.get(v.id, "Any") if isinstance(v, ast.Name) else _kind(v))
+                        found.setdefault(t.attr,
+                                         typed.get(v.id, "Any") if isinstance(v, ast.Name) else _kind(v))
     return found
 
 
 def _kind(value:ast.expr)->str:
     "The type of a value, as far as it can be read off."
-    if isinstance(value, ast.Constant): return {int: "int", float: "float", str: "str", bool: "bool"}.get(type(value.value), "Any")
-    if isinstance(value, ast.Call) and (name := ast.unparse(value.func)) in ("tuple", "dict", "list", "set"): return name
+    if isinstance(value, ast.Constant):
+        return {int: "int", float: "float", str: "str", bool: "bool"}.get(type(value.value), "Any")
+    if isinstance(value, ast.Call) and (name := ast.unparse(value.func)) in ("tuple", "dict", "list", "set"):
+        return name
     if isinstance(value, ast.Call) and name.split(".")[-1][:1].isupper(): return name
-    return {ast.Tuple: "tuple", ast.List: "list", ast.Dict: "dict", ast.DictComp: "dict", ast.ListComp: "list"}.get(type(value), "Any")
+    return {ast.Tuple: "tuple", ast.List: "list", ast.Dict: "dict",
+            ast.DictComp: "dict", ast.ListComp: "list"}.get(type(value), "Any")
 
 
 def of_class(node:ast.ClassDef, more:list[ast.FunctionDef], lines:list[str])->str:
     "A class with its own methods and those that are patched in."
     out, indent = documented(node), lambda text: textwrap.indent(text, "    ")
     fields = [n for n in node.body if isinstance(n, ast.AnnAssign | ast.Assign)]
-    named = {t.id for n in fields for t in ([n.target] if isinstance(n, ast.AnnAssign) else n.targets) if isinstance(t, ast.Name)}
+    named = {t.id for n in fields
+             for t in ([n.target] if isinstance(n, ast.AnnAssign) else n.targets) if isinstance(t, ast.Name)}
     methods = [n for n in node.body if isinstance(n, ast.FunctionDef)] + more
-    for n in fields: out += indent("\n".join(textwrap.dedent(line) for line in lines[n.lineno - 1:n.end_lineno]) + "\n")
+    for n in fields:
+        out += indent("\n".join(textwrap.dedent(line) for line in lines[n.lineno - 1:n.end_lineno]) + "\n")
     public = {m.name for m in methods}
-    out += "".join(f"    {k}: {v}\n" for k, v in attributes(node).items() if k not in named | public and not k.startswith("_"))
+    out += "".join(f"    {k}: {v}\n" for k,
+                   v in attributes(node).items() if k not in named | public and not k.startswith("_"))
     out += "".join(indent(signature(m, lines)) for m in methods)
     decorators = "".join(f"@{ast.unparse(d)}\n" for d in node.decorator_list)
     bases = ", ".join(ast.unparse(b) for b in node.bases)
@@ -87,11 +103,13 @@ def of_class(node:ast.ClassDef, more:list[ast.FunctionDef], lines:list[str])->st
 def constant(node:ast.Assign|ast.AnnAssign)->str:
     "A module's constant with its type."
     if isinstance(node, ast.AnnAssign): return f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)}\n"
-    return "".join(f"{ast.unparse(t)}: {_kind(node.value)}\n" for t in node.targets if isinstance(t, ast.Name) and t.id != "__all__")
+    return "".join(f"{ast.unparse(t)}: {_kind(node.value)}\n"
+                   for t in node.targets if isinstance(t, ast.Name) and t.id != "__all__")
 
 
 def stub(module:Path)->str|None:
-    "The text of a module's stub; `None` for a module that patches nothing. Raises `ValueError` for a patch of another module's class."
+    """The text of a module's stub; `None` for a module that patches nothing.
+    Raises `ValueError` for a patch of another module's class."""
     text = module.read_text(encoding="utf-8")
     tree, lines, patches = ast.parse(text), text.splitlines(), {}
     for node in tree.body:
@@ -99,15 +117,18 @@ def stub(module:Path)->str|None:
     if not patches: return None
     classes = {n.name for n in tree.body if isinstance(n, ast.ClassDef)}
     if away := patches.keys() - classes:
-        raise ValueError(f"{module.name} patches {sorted(away)}, which live elsewhere: editors would not see it")
+        raise ValueError(f"{module.name} patches {sorted(away)}, "
+                         f"which live elsewhere: editors would not see it")
     doc = ast.get_docstring(tree)
     out = [HEAD + (f'"""{doc}"""\n' if doc else ""), "from typing import Any\n"]
     for n in tree.body:
-        if isinstance(n, ast.Import | ast.ImportFrom) and ast.unparse(n) != "from typing import Any": out.append(ast.unparse(n) + "\n")
+        if isinstance(n, ast.Import | ast.ImportFrom) and ast.unparse(n) != "from typing import Any":
+            out.append(ast.unparse(n) + "\n")
         elif isinstance(n, ast.ClassDef): out.append("\n" + of_class(n, patches.get(n.name, []), lines))
         elif isinstance(n, ast.FunctionDef) and not patched(n): out.append("\n" + signature(n, lines))
         elif isinstance(n, ast.Assign | ast.AnnAssign): out.append(constant(n))
-    exported = next(n for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "__all__")
+    exported = next(n for n in tree.body if isinstance(n, ast.Assign)
+                    and ast.unparse(n.targets[0]) == "__all__")
     result = "".join(out) + "\n" + ast.unparse(exported) + "\n"
     ast.parse(result)
     return result

@@ -1,11 +1,13 @@
-"""Train a LeNet-5 that ships in ddpm_edu/pretrained/, by the fixed recipe, on the full training set of a data set of the MNIST family.
+"""Train a LeNet-5 that ships in ddpm_edu/pretrained/, by the fixed recipe, on the full training set of a data
+set of the MNIST family.
 
     python tools/train_lenet.py [FOLDER] [OUT] [SEED] [--data fashion]
 
-FOLDER holds the four official files, gzipped or plain; left out, they are looked for as `idx_data` does. OUT is a
-file, ddpm_edu/pretrained/lenet_mnist.safetensors or lenet_fashion.safetensors if left out. Prints the accuracy on the full test set, which
-goes into the file too. Another machine or another number of threads rounds differently and so arrives at other weights: what is frozen is
-the file, and this script tells how it was made.
+FOLDER holds the four official files, gzipped or plain; left out, they are looked for as `idx_data` does. OUT
+is a file, ddpm_edu/pretrained/lenet_mnist.safetensors or lenet_fashion.safetensors if left out. Prints the
+accuracy on the full test set, which goes into the file too. Another machine or another number of threads
+rounds differently and so arrives at other weights: what is frozen is the file, and this script tells how it
+was made.
 """
 import argparse
 import platform
@@ -31,7 +33,8 @@ def main(a:argparse.Namespace)->None:
                 command=f"OMP_NUM_THREADS={torch.get_num_threads()} python tools/train_lenet.py {words}",
                 torch=torch.__version__, machine=platform.machine())
     path = net.save(a.out or PRETRAINED/f"{of.lenet}.safetensors", **card)
-    print(f"accuracy {right / len(test):.2%} ({len(test) - right} errors), {path.stat().st_size:,} bytes: {path}")
+    print(f"accuracy {right / len(test):.2%} ({len(test) - right} "
+          f"errors), {path.stat().st_size:,} bytes: {path}")
 
 
 if __name__ == "__main__":

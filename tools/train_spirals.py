@@ -2,9 +2,9 @@
 
     python tools/train_spirals.py [--minutes 2] [--out ddpm_edu/pretrained/spirals.safetensors]
 
-A KarrasDiffusion around a small network of points, on the spiral with fresh points in every batch. The score in the card is
-the sliced Wasserstein distance between 10,000 samples (20 calls) and 10,000 new points of the spiral, beside that of two such sets of new
-points: nobody can be expected to be nearer than that.
+A KarrasDiffusion around a small network of points, on the spiral with fresh points in every batch. The score
+in the card is the sliced Wasserstein distance between 10,000 samples (20 calls) and 10,000 new points of the
+spiral, beside that of two such sets of new points: nobody can be expected to be nearer than that.
 """
 import argparse
 import math
@@ -36,15 +36,19 @@ def sliced(a:Tensor, b:Tensor)->float:
 if __name__ == "__main__":
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--minutes", type=float, default=2.)
-    p.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "ddpm_edu" / "pretrained" / "spirals.safetensors")
+    p.add_argument("--out", type=Path,
+                   default=Path(__file__).parents[1] / "ddpm_edu" / "pretrained" / "spirals.safetensors")
     a = p.parse_args()
     set_seed(0)
     model = spiral_model(sigma_data=float(spiral(10_000).x.std()))
     h = fit(model, batches(512), minutes=a.minutes, lr=5e-3, device="cpu")
     new = [spiral(10_000, seed=10**6 + i).x for i in range(3)]
-    score, chance = sliced(model.sample(10_000, seed=0, batch_size=10_000, **HOW), new[0]), sliced(new[1], new[2])
-    file = model.save(a.out, torch.float16, data="spiral(), fresh points", distance=round(score, 4), chance=round(chance, 4),
+    score, chance = sliced(model.sample(10_000, seed=0, batch_size=10_000, **HOW),
+                           new[0]), sliced(new[1], new[2])
+    file = model.save(a.out, torch.float16, data="spiral(), fresh points",
+                      distance=round(score, 4), chance=round(chance, 4),
                       seconds=round(h["seconds"]), points=h["images"],
                       command=f"python tools/train_spirals.py --minutes {a.minutes:g}")
-    print(f"{file}: {sum(p.numel() for p in model.parameters()):,} parameters, {h['images']:,} points, {h['seconds']:.0f} s; "
+    print(f"{file}: {sum(p.numel() for p in model.parameters()):,} "
+          f"parameters, {h['images']:,} points, {h['seconds']:.0f} s; "
           f"distance {score:.4f}, by chance {chance:.4f}")

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from ..core import expand, hash_seed
 
 # %% ../../nbs/1_data/70_augment.ipynb #062243c2
-Augmentation = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]] # (images `[B, C, H, W]`, generator) → images, vectors `[B, k]`
+# (images `[B, C, H, W]`, generator) → images, vectors `[B, k]`
+Augmentation = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 def _rand(x:Tensor, g:torch.Generator, *shape:int)->Tensor:
     "Uniform numbers for each image of a batch, `[B, *shape]`, drawn on the CPU."
@@ -36,14 +37,18 @@ def flips(
 
 # %% ../../nbs/1_data/70_augment.ipynb #f7363812
 def dihedral()->Augmentation: # vector of 3: 1 where mirrored, cos θ - 1 and sin θ of the turn
-    "One of the eight symmetries of the square. The function raises `ValueError` for images that are not square."
+    """One of the eight symmetries of the square.
+    The function raises `ValueError` for images that are not square."""
     def turn(x:Tensor, g:torch.Generator)->tuple[Tensor, Tensor]:
-        if x.shape[2] != x.shape[3]: raise ValueError(f"a quarter turn does not fit images of {x.shape[2]}×{x.shape[3]}: use `flips()`")
+        if x.shape[2] != x.shape[3]:
+            raise ValueError(f"a quarter turn does not fit images of {x.shape[2]}×{x.shape[3]}: "
+                             f"use `flips()`")
         k = (_rand(x, g) * 8).long().clamp(max=7)
         out, turns = torch.empty_like(x), k % 4
         for i in range(8):
             if (at := k == i).any(): out[at] = torch.rot90(x[at].flip(3) if i > 3 else x[at], i % 4, (2, 3))
-        cos, sin = (torch.tensor(v, device=x.device, dtype=x.dtype)[turns] for v in ([0., -1, -2, -1], [0., 1, 0, -1]))
+        cos, sin = (torch.tensor(v, device=x.device, dtype=x.dtype)[turns]
+                    for v in ([0., -1, -2, -1], [0., 1, 0, -1]))
         return out, torch.stack([(k > 3).to(x.dtype), cos, sin], 1)
     return turn
 
@@ -53,15 +58,20 @@ def shifts(
     fill:float|None=1., # value of what comes in, in [-1, 1]: 1 is white; `None` repeats the border
     p:float=1., # how often
 )->Augmentation: # vector of 2: shift to the right and down, as parts of `most`
-    "Move by whole pixels. Raises `ValueError` for a shift of less than one pixel; the function, for one as large as the image."
-    if most < 1: raise ValueError(f"shifts of at most {most} pixels move nothing: take 1 or more, or leave them out")
+    """Move by whole pixels.
+    Raises `ValueError` for a shift of less than one pixel; the function, for one as large as the image."""
+    if most < 1:
+        raise ValueError(f"shifts of at most {most} pixels move nothing: take 1 or more, or leave them out")
     def shift(x:Tensor, g:torch.Generator)->tuple[Tensor, Tensor]:
         h, w, m = *x.shape[2:], most
-        if m >= min(h, w): raise ValueError(f"shifts of up to {m} pixels empty images of {h}×{w}: take at most {min(h, w) - 1}")
+        if m >= min(h, w):
+            raise ValueError(f"shifts of up to {m} pixels empty images "
+                             f"of {h}×{w}: take at most {min(h, w) - 1}")
         by = (_rand(x, g, 2) * (2 * m + 1)).long().clamp(max=2 * m) - m
         if p < 1: by *= _rand(x, g, 1) < p
         wide = F.pad(x, (m,) * 4, mode="replicate") if fill is None else F.pad(x, (m,) * 4, value=fill)
-        out = torch.stack([im[:, top:top + h, left:left + w] for im, (left, top) in zip(wide, (m - by).tolist())])
+        out = torch.stack([im[:, top:top + h, left:left + w] for im,
+                           (left, top) in zip(wide, (m - by).tolist())])
         return out, by.to(x.dtype) / m
     return shift
 
@@ -72,7 +82,8 @@ def rgb_to_hsv(
     "Position on the circle of colours, distance from grey, and brightness."
     r, g, b = u.unbind(1)
     v, c = u.amax(1), u.amax(1) - u.amin(1)
-    h = torch.where(v == r, (g - b) % (6 * c.clamp_min(1e-12)), torch.where(v == g, b - r + 2 * c, r - g + 4 * c)) / c.clamp_min(1e-12)
+    h = torch.where(v == r, (g - b) % (6 * c.clamp_min(1e-12)),
+                    torch.where(v == g, b - r + 2 * c, r - g + 4 * c)) / c.clamp_min(1e-12)
     return h % 6 / 6, c, v
 
 def hsv_to_rgb(
@@ -89,7 +100,8 @@ def rotate_hue(
     dark:float=.2, # pixels whose brightest channel is below (from 0 to 1) are left alone: outlines
 )->Tensor: # `[B, 3, H, W]`
     "Turn the hue of what is coloured and not dark. Raises `ValueError` for images without three channels."
-    if x.shape[1] != 3: raise ValueError(f"images of {x.shape[1]} channels have no hue: this needs red, green and blue")
+    if x.shape[1] != 3:
+        raise ValueError(f"images of {x.shape[1]} channels have no hue: this needs red, green and blue")
     h, c, v = rgb_to_hsv((x + 1) / 2)
     new = hsv_to_rgb(h + expand(turns, h), c, v) * 2 - 1
     return torch.where(((c > 0) & (v >= dark) & (expand(turns, h) != 0))[:, None], new, x)
@@ -125,7 +137,7 @@ def _stretch(sx:Tensor, sy:Tensor)->Tensor:
 # %% ../../nbs/1_data/70_augment.ipynb #66931520
 def warp(
     x:Tensor, # images `[B, C, H, W]` in [-1, 1]
-    inverse:Tensor, # `[B, 3, 3]`: from a place in the result to the place it comes from, in pixels from the centre
+    inverse:Tensor, # `[B, 3, 3]`: from a place in the result to its source, in pixels from the centre
 )->Tensor: # `[B, C, H, W]` in [-1, 1]
     "Resample by affine maps: cubic between pixels, mirrored beyond the border."
     _, _, h, w = x.shape
@@ -140,7 +152,8 @@ def _draw(x:Tensor, g:torch.Generator, p:float)->dict[str, Tensor]:
     normal = lambda: torch.randn(len(x), generator=g).to(x)
     angle, sign = lambda: (2 * _rand(x, g) - 1).to(x.dtype) * math.pi, lambda: (_rand(x, g) < .5).to(x.dtype)
     a = dict(a0=sign())
-    for change in (dict(a1=sign), dict(a2=normal), dict(a3=angle), dict(a4=angle, a5=normal), dict(a6=normal, a7=normal)):
+    for change in (dict(a1=sign), dict(a2=normal), dict(a3=angle),
+                   dict(a4=angle, a5=normal), dict(a6=normal, a7=normal)):
         on = _rand(x, g) < p
         a |= {name: torch.where(on, draw(), 0.) for name, draw in change.items()}
     return a
@@ -148,13 +161,14 @@ def _draw(x:Tensor, g:torch.Generator, p:float)->dict[str, Tensor]:
 def _inverse(s:Tensor, turn:Tensor, way:Tensor, stretch:Tensor, dx:Tensor, dy:Tensor)->Tensor:
     "Undo the shift, the stretching, the turn and the scaling, in this order `[B, 3, 3]`."
     one = torch.ones_like(s)
-    return (_stretch(one / s, one / s) @ _turn(-turn) @ _turn(way) @ _stretch(1 / stretch, stretch) @ _turn(-way)
+    return (_stretch(one / s, one / s) @ _turn(-turn)
+            @ _turn(way) @ _stretch(1 / stretch, stretch) @ _turn(-way)
             @ _matrix([[1., 0., -dx], [0., 1., -dy]], s))
 
 # %% ../../nbs/1_data/70_augment.ipynb #1c8634dd
 def karras(
     p:float=.12, # how often each of the five changes is made
-    scale:float=2**.2, aniso:float=2**.2, # factors of scaling and of stretching, to the power of a normal number
+    scale:float=2**.2, aniso:float=2**.2, # factors of scaling and stretching, to the power of a normal number
     shift:float=1/8, # standard deviation of the shift, as a part of the picture
 )->Augmentation: # vector of 9
     "Mirror, scale, turn, stretch and move (Karras et al. 2022, appendix F.2)."
@@ -171,22 +185,29 @@ def karras(
 
 # %% ../../nbs/1_data/70_augment.ipynb #84729705
 class Augmented:
-    "Data whose images are changed anew each time that they are handed out. Raises `ValueError` for points, or without augmentations."
+    """Data whose images are changed anew each time that they are handed out.
+    Raises `ValueError` for points, or without augmentations."""
     def __init__(self,
         data:Any, # anything with `batches`, such as a `TensorData` of images
         *augmentations:Augmentation, # applied in this order
-        told:bool=True, # hand out what was done as a condition `aug`; `False`: keep it secret, and let it leak
+        told:bool=True, # hand out what was done as a condition `aug`; `False`: keep it, and let it leak
     ):
-        if not augmentations: raise ValueError("there is nothing to augment with: give functions such as `flips()`")
-        if len(data.shape) != 3: raise ValueError(f"one item has shape {list(data.shape)}: only images `[C, H, W]` can be augmented")
+        if not augmentations:
+            raise ValueError("there is nothing to augment with: give functions such as `flips()`")
+        if len(data.shape) != 3:
+            raise ValueError(f"one item has shape {list(data.shape)}: "
+                             f"only images `[C, H, W]` can be augmented")
         self.data, self.augmentations, self.told = data, augmentations, told
 
     def __len__(self)->int: return len(self.data)
-    def __repr__(self)->str: return f"Augmented({self.data!r}, {self.augment_dim} numbers {'told' if self.told else 'kept secret'})"
+    def __repr__(self)->str:
+        return (f"Augmented({self.data!r}, "
+                f"{self.augment_dim} numbers {'told' if self.told else 'kept secret'})")
     @property
     def shape(self)->tuple[int, ...]: return self.data.shape # of one item
     @property
-    def augment_dim(self)->int: return self(torch.zeros(1, *self.shape), torch.Generator())[1].shape[1] # width of the vectors
+    def augment_dim(self)->int:  # width of the vectors
+        return self(torch.zeros(1, *self.shape), torch.Generator())[1].shape[1]
 
 # %% ../../nbs/1_data/70_augment.ipynb #ad20c1cb
 @patch

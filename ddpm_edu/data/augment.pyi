@@ -21,7 +21,8 @@ def flips(
     ...
 
 def dihedral()->Augmentation: # vector of 3: 1 where mirrored, cos θ - 1 and sin θ of the turn
-    "One of the eight symmetries of the square. The function raises `ValueError` for images that are not square."
+    """One of the eight symmetries of the square.
+    The function raises `ValueError` for images that are not square."""
     ...
 
 def shifts(
@@ -29,7 +30,8 @@ def shifts(
     fill:float|None=1., # value of what comes in, in [-1, 1]: 1 is white; `None` repeats the border
     p:float=1., # how often
 )->Augmentation: # vector of 2: shift to the right and down, as parts of `most`
-    "Move by whole pixels. Raises `ValueError` for a shift of less than one pixel; the function, for one as large as the image."
+    """Move by whole pixels.
+    Raises `ValueError` for a shift of less than one pixel; the function, for one as large as the image."""
     ...
 
 def rgb_to_hsv(
@@ -74,7 +76,7 @@ def _stretch(sx:Tensor, sy:Tensor)->Tensor:
 
 def warp(
     x:Tensor, # images `[B, C, H, W]` in [-1, 1]
-    inverse:Tensor, # `[B, 3, 3]`: from a place in the result to the place it comes from, in pixels from the centre
+    inverse:Tensor, # `[B, 3, 3]`: from a place in the result to its source, in pixels from the centre
 )->Tensor: # `[B, C, H, W]` in [-1, 1]
     "Resample by affine maps: cubic between pixels, mirrored beyond the border."
     ...
@@ -89,21 +91,22 @@ def _inverse(s:Tensor, turn:Tensor, way:Tensor, stretch:Tensor, dx:Tensor, dy:Te
 
 def karras(
     p:float=.12, # how often each of the five changes is made
-    scale:float=2**.2, aniso:float=2**.2, # factors of scaling and of stretching, to the power of a normal number
+    scale:float=2**.2, aniso:float=2**.2, # factors of scaling and stretching, to the power of a normal number
     shift:float=1/8, # standard deviation of the shift, as a part of the picture
 )->Augmentation: # vector of 9
     "Mirror, scale, turn, stretch and move (Karras et al. 2022, appendix F.2)."
     ...
 
 class Augmented():
-    "Data whose images are changed anew each time that they are handed out. Raises `ValueError` for points, or without augmentations."
+    """Data whose images are changed anew each time that they are handed out.
+    Raises `ValueError` for points, or without augmentations."""
     data: Any
     augmentations: Any
     told: bool
     def __init__(self,
         data:Any, # anything with `batches`, such as a `TensorData` of images
         *augmentations:Augmentation, # applied in this order
-        told:bool=True, # hand out what was done as a condition `aug`; `False`: keep it secret, and let it leak
+        told:bool=True, # hand out what was done as a condition `aug`; `False`: keep it, and let it leak
     ):
         ...
     def __len__(self)->int:
@@ -114,7 +117,7 @@ class Augmented():
     def shape(self)->tuple[int, ...]:
         ...
     @property
-    def augment_dim(self)->int:
+    def augment_dim(self)->int:  # width of the vectors
         ...
     def __call__(self:Augmented,
         x:Tensor, # images `[B, C, H, W]`

@@ -52,15 +52,18 @@ def fetch(
 # %% ../../nbs/1_data/30_files.ipynb #53905b86
 def short_reason(e:Exception)->str: # for a message
     "A short text for an error: requests puts the whole history of a connection into its messages."
-    return str(e) if isinstance(e, ValueError) or getattr(e, "response", None) is not None else type(e).__name__
+    return (str(e) if isinstance(e, ValueError) or getattr(e, "response", None) is not None
+            else type(e).__name__)
 
 def no_room(e:Exception, folder:Path)->None:
     "Raise `OSError` if a download failed because there is no room for it: no other mirror will help."
     if getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        raise OSError(f"cannot write in the cache `{folder}` ({e.strerror}): make room, or pass the files as `path`") from e
+        raise OSError(f"cannot write in the cache `{folder}` ({e.strerror}): "
+                      f"make room, or pass the files as `path`") from e
 
 # %% ../../nbs/1_data/30_files.ipynb #582509a6
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif") # in lower case; names may be in either
+# in lower case; names may be in either
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 
 # %% ../../nbs/1_data/30_files.ipynb #1bff76ba
 class _Member(NamedTuple):
@@ -75,7 +78,8 @@ def _zip_members(path:Path, limit:int)->Iterator[_Member]:
     with zipfile.ZipFile(path) as z:
         for i in z.infolist():
             regular = stat.S_IFMT(i.external_attr >> 16) in (0, stat.S_IFREG)
-            if not i.is_dir(): yield _Member(i.filename, i.file_size, regular, lambda n, i=i: z.open(i).read(n))
+            if not i.is_dir():
+                yield _Member(i.filename, i.file_size, regular, lambda n, i=i: z.open(i).read(n))
 
 # %% ../../nbs/1_data/30_files.ipynb #684fcefb
 class _Budget:
@@ -92,7 +96,8 @@ def _tar_members(path:Path, limit:int)->Iterator[_Member]:
     opened = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}.get(_magic(path), open)
     with opened(path, "rb") as f, tarfile.open(fileobj=(b := _Budget(f)), mode=_renewed(b, limit)) as t:
         for i in t:
-            if not i.isdir(): yield _Member(i.name, i.size, i.isreg(), lambda n, i=i: t.extractfile(i).read(n))
+            if not i.isdir():
+                yield _Member(i.name, i.size, i.isreg(), lambda n, i=i: t.extractfile(i).read(n))
             _renewed(b, limit)
         while b.read(1 << 16): pass          # to the end, where gzip keeps its checksum
 
@@ -102,7 +107,8 @@ def _magic(path:Path)->bytes:
     with open(path, "rb") as f: return f.read(2)
 
 def _renewed(b:_Budget, limit:int)->str:
-    "Allow for the last member, the next one and their headers; gives the mode in which tarfile reads a stream."
+    """Allow for the last member, the next one and their headers; gives the mode in which tarfile reads a
+    stream."""
     b.left = 2 * limit + 2**20
     return "r|"
 
@@ -112,9 +118,12 @@ def _refusal(m:_Member, path:Path, limit:int)->str:
     parts = m.name.replace("\\", "/").split("/")
     outside = ".." in parts or not parts[0] or ":" in parts[0]
     if outside: return f"`{path}` holds the name `{m.name}`, which points outside of it: do not trust it"
-    if not m.regular: return f"`{path}` holds the link or device `{m.name}`: pack plain files, or leave it out with `skip_links`"
+    if not m.regular:
+        return (f"`{path}` holds the link or device `{m.name}`: pack plain files, "
+                f"or leave it out with `skip_links`")
     if m.size <= limit: return ""
-    return f"`{m.name}` in `{path}` declares {m.size:,} bytes, more than the limit of {limit:,}: raise `max_file` if you trust it"
+    return (f"`{m.name}` in `{path}` declares {m.size:,} bytes, "
+            f"more than the limit of {limit:,}: raise `max_file` if you trust it")
 
 def _wanted(name:str, extensions:Sequence[str]|None)->bool:
     "Whether a name is that of an image, and neither hidden nor a Mac's shadow of one."
@@ -124,39 +133,48 @@ def _wanted(name:str, extensions:Sequence[str]|None)->bool:
 # %% ../../nbs/1_data/30_files.ipynb #c2aa5d2d
 def safe_members(
     path:str|Path, # a zip, or a tar: plain or packed with gzip, bzip2 or xz
-    extensions:Sequence[str]|None=EXTENSIONS, # endings of the files that are handed out, in lower case; `None`: all
+    extensions:Sequence[str]|None=EXTENSIONS, # endings of the files handed out, in lower case; `None`: all
     max_file:int=2**26, # bytes of one file, unpacked
     max_total:int=2**31, # bytes of all files, unpacked
     max_files:int=100_000, # number of files
     skip_links:bool=False, # leave out links and devices instead of refusing the archive
 )->Iterator[tuple[str, bytes]]: # names within the archive and contents, in its order; nothing is written
-    "The files of an archive that one need not trust. Raises `ValueError` for paths that lead outside, links, bombs, damage, passwords."
+    """The files of an archive that one need not trust.
+    Raises `ValueError` for paths that lead outside, links, bombs, damage, passwords."""
     path = Path(path).expanduser()
-    if not path.is_file(): raise FileNotFoundError(f"there is no archive `{path}`: look at its name and at the folder")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no archive `{path}`: look at its name and at the folder")
     for _ in read_members(path, None, max_file, max_total, max_files, skip_links): pass
     keep = lambda name: _wanted(name, extensions)
     return read_members(path, keep, max_file, max_total, max_files, skip_links)
 
 # %% ../../nbs/1_data/30_files.ipynb #92c7a311
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, ValueError)
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error,
+           lzma.LZMAError, EOFError, RuntimeError, OSError, ValueError)
 
 def read_members(
     path:Path, # a zip or a tar
-    keep:Callable[[str], Any]|None, # whether a name is wanted; `None`: none is, and the archive is only looked at
-    max_file:int=2**26, max_total:int=2**31, max_files:int=100_000, skip_links:bool=False, # as in `safe_members`
+    keep:Callable[[str], Any]|None, # whether a name is wanted; `None`: the archive is only looked at
+    max_file:int=2**26, max_total:int=2**31, # as in `safe_members`
+    max_files:int=100_000, skip_links:bool=False, # as in `safe_members`
 )->Iterator[tuple[str, bytes]]: # names within the archive and contents
-    "One pass over an archive that checks each member and reads those that are wanted. Raises `ValueError` as `safe_members`."
+    """One pass over an archive that checks each member and reads those that are wanted.
+    Raises `ValueError` as `safe_members`."""
     total, fault = 0, ""
     try:
         for n, m in enumerate((_zip_members if _magic(path) == b"PK" else _tar_members)(path, max_file)):
             if skip_links and not m.regular: continue
             total += m.size; fault = _refusal(m, path, max_file)
-            if total > max_total: fault = f"`{path}` declares more than {max_total:,} bytes: raise `max_total` if you trust it"
-            if n >= max_files: fault = f"`{path}` holds more than {max_files:,} files: raise `max_files` if you trust it"
+            if total > max_total:
+                fault = f"`{path}` declares more than {max_total:,} bytes: raise `max_total` if you trust it"
+            if n >= max_files:
+                fault = f"`{path}` holds more than {max_files:,} files: raise `max_files` if you trust it"
             if fault: break
             if not keep or not keep(m.name): continue
             data = m.read(max_file + 1)
-            if len(data) != m.size: raise ValueError(f"`{m.name}` has {len(data):,} bytes, but {m.size:,} are declared")
+            if len(data) != m.size:
+                raise ValueError(f"`{m.name}` has {len(data):,} bytes, but {m.size:,} are declared")
             yield m.name.removeprefix("./"), data
-    except _DAMAGE as e: raise ValueError(f"`{path}` cannot be read as an archive ({e}): download or pack it again") from e
+    except _DAMAGE as e:
+        raise ValueError(f"`{path}` cannot be read as an archive ({e}): download or pack it again") from e
     if fault: raise ValueError(fault)

@@ -25,12 +25,14 @@ from .sets import TensorData
 
 # %% ../../nbs/1_data/50_folder.ipynb #0f71f909
 def _flat(im:Any, channels:int, background:Any)->Any:
-    "A Pillow image upright, without transparency, of mode L or RGB. Raises `ValueError` for numbers of unknown range."
+    """A Pillow image upright, without transparency, of mode L or RGB.
+    Raises `ValueError` for numbers of unknown range."""
     from PIL import Image, ImageOps
     im = ImageOps.exif_transpose(im)
     if im.mode.startswith("I"):                        # 16 bits, in one of several disguises
         a = np.asarray(im).astype(np.int64)
-        if a.min() < 0 or a.max() > 65535: raise ValueError(f"its pixels run from {a.min()} to {a.max()}, beyond 16 bits")
+        if a.min() < 0 or a.max() > 65535:
+            raise ValueError(f"its pixels run from {a.min()} to {a.max()}, beyond 16 bits")
         im = Image.fromarray(((a * 255 + 32767) // 65535).astype(np.uint8))
     if im.mode == "F": raise ValueError("its pixels are floats of unknown range")
     if im.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in im.info:
@@ -46,7 +48,8 @@ def fit_image(
     fit:str="crop", # "crop", "pad", "box" (cut off an empty border, then pad) or "stretch"
     background:str|tuple[int, int, int]="white", # under transparent pixels and around padded images
 )->Tensor: # uint8 `[channels, height, width]`
-    "A picture of the size and the channels asked for, by Lanczos resampling. Raises `ValueError` for options without sense."
+    """A picture of the size and the channels asked for, by Lanczos resampling.
+    Raises `ValueError` for options without sense."""
     from PIL import Image, ImageOps
     (h, w), colour = _size(size), _colour(background, channels, fit)
     im, lanczos = _flat(image, channels, colour), Image.Resampling.LANCZOS
@@ -61,14 +64,16 @@ def fit_image(
 def _size(size:int|tuple[int, int])->tuple[int, int]:
     "Height and width; `ValueError` where they are no sizes."
     h, w = (size, size) if isinstance(size, int) else size
-    if min(h, w) < 1 or h != int(h) or w != int(w): raise ValueError(f"`size` {size} must be a whole number of pixels, or (height, width)")
+    if min(h, w) < 1 or h != int(h) or w != int(w):
+        raise ValueError(f"`size` {size} must be a whole number of pixels, or (height, width)")
     return int(h), int(w)
 
 def _colour(background:Any, channels:int, fit:str)->tuple[int, int, int]:
     "The background as RGB; the other options are checked, too."
     from PIL import ImageColor
     if channels not in (1, 3): raise ValueError(f"`channels` must be 1 (grey) or 3 (RGB), not {channels}")
-    if fit not in ("crop", "pad", "box", "stretch"): raise ValueError(f"`fit` must be crop, pad, box or stretch, not {fit!r}")
+    if fit not in ("crop", "pad", "box", "stretch"):
+        raise ValueError(f"`fit` must be crop, pad, box or stretch, not {fit!r}")
     colour = ImageColor.getrgb(background)[:3] if isinstance(background, str) else tuple(background)
     if len(colour) == 3 and all(0 <= v <= 255 for v in colour): return colour
     raise ValueError(f"`background` {background!r} must be a colour's name or three numbers, 0 … 255")
@@ -76,7 +81,8 @@ def _colour(background:Any, channels:int, fit:str)->tuple[int, int, int]:
 def _bounding_box(im:Any, ground:Any, tolerance:int=12)->Any:
     "The part of an image within its empty border, which may differ from the ground by a few of 255 levels."
     from PIL import Image, ImageChops
-    far = ImageChops.difference(im, Image.new(im.mode, im.size, ground)).point(lambda v: 255 * (v > tolerance))
+    far = ImageChops.difference(im,
+                                Image.new(im.mode, im.size, ground)).point(lambda v: 255 * (v > tolerance))
     return im.crop(far.getbbox()) if far.getbbox() else im
 
 # %% ../../nbs/1_data/50_folder.ipynb #9d7f7d45
@@ -95,11 +101,15 @@ def _walk(root:Path)->Iterator[Path]:
 
 # %% ../../nbs/1_data/50_folder.ipynb #a7c0bc5e
 def _files(path:Path)->dict[str, Callable[[], bytes]]:
-    "Names, sorted, and how to read each, for a folder or an archive. Raises `FileNotFoundError`, or `ValueError` without images."
+    """Names, sorted, and how to read each, for a folder or an archive.
+    Raises `FileNotFoundError`, or `ValueError` without images."""
     if path.is_dir(): files = {p.relative_to(path).as_posix(): p.read_bytes for p in _walk(path)}
     elif path.is_file(): files = {name: partial(bytes, blob) for name, blob in safe_members(path)}
-    else: raise FileNotFoundError(f"there is no folder or archive `{path}`: the present folder is `{Path.cwd()}`")
-    if not files: raise ValueError(f"`{path}` holds no images, that is files ending in {', '.join(EXTENSIONS)}")
+    else:
+        raise FileNotFoundError(f"there is no folder or archive `{path}`: "
+                                f"the present folder is `{Path.cwd()}`")
+    if not files:
+        raise ValueError(f"`{path}` holds no images, that is files ending in {', '.join(EXTENSIONS)}")
     return dict(sorted(files.items()))
 
 # %% ../../nbs/1_data/50_folder.ipynb #850fbdcf
@@ -123,12 +133,14 @@ def _read(decode:Callable[[bytes], Any]|None, read:Callable[[], bytes])->tuple[b
 
 # %% ../../nbs/1_data/50_folder.ipynb #0aa7d491
 def _in_order(f:Callable, items:Iterable, n:int, workers:int|None, desc:str, each:int=64)->Iterator:
-    "`f` of each item, computed by threads, given out in order, with a progress bar; at most `each` results a thread wait at once."
+    """`f` of each item, computed by threads, given out in order, with a progress bar; at most `each` results
+    a thread wait at once."""
     items, workers = iter(items), workers or min(8, os.cpu_count() or 1)
     with progress_bar(total=n, desc=desc) as bar, ThreadPoolExecutor(workers) as pool:
         while portion := list(islice(items, each * workers)):
             step = -(-len(portion) // workers)
-            for part in pool.map(lambda p: [f(i) for i in p], [portion[i:i + step] for i in range(0, len(portion), step)]):
+            for part in pool.map(lambda p: [f(i) for i in p],
+                                 [portion[i:i + step] for i in range(0, len(portion), step)]):
                 yield from part
             bar.update(len(portion))
 
@@ -158,7 +170,8 @@ def _write(file:Path, rows:Iterable[np.ndarray], meta:dict)->None:
             f.write(end + len(end).to_bytes(8, "little"))
         os.replace(tmp, file); tmp = None
     except OSError as e:
-        raise type(e)(f"cannot write in the cache `{file.parent}` ({e.strerror or e}): make room, or give another folder as `cache`") from e
+        raise type(e)(f"cannot write in the cache `{file.parent}` ({e.strerror or e}): "
+                      f"make room, or give another folder as `cache`") from e
     finally:
         if tmp: os.unlink(tmp)
 
@@ -171,7 +184,8 @@ def _stored(file:Path|None, key:str, memory:int)->tuple[Tensor, dict]|None:
             f.seek(-8 - n, 2); size = f.tell(); meta = json.loads(f.read(n))
             if (meta["key"], meta["bytes"]) != (key, size): return None
             f.seek(0); small = size <= memory
-            x = np.fromfile(f, np.uint8, size) if small else np.memmap(f, np.uint8, "c", shape=size)   # changes never reach the file
+            # changes never reach the file
+            x = np.fromfile(f, np.uint8, size) if small else np.memmap(f, np.uint8, "c", shape=size)
         if small and hashlib.blake2b(x, digest_size=16).hexdigest() != meta["sum"]: return None
         return torch.from_numpy(x).reshape(-1, *meta["shape"]), meta
     except (OSError, ValueError, KeyError, TypeError): return None
@@ -190,11 +204,15 @@ class FolderData(TensorData):
         self.names, self.skipped = tuple(names), dict(skipped)
 
 def _by_folder(names:Sequence[str], found:Sequence[str])->tuple[Tensor, list[str]]:
-    "Class numbers of files by the first folder of their names, and the classes, sorted; a folder that holds all others is none."
+    """Class numbers of files by the first folder of their names, and the classes, sorted; a folder that holds
+    all others is none."""
     parts = {n: n.split("/") for n in found}
-    while any(len(p) > 2 for p in parts.values()) and len({p[0] for p in parts.values()}) == 1: parts = {n: p[1:] for n, p in parts.items()}
+    while any(len(p) > 2 for p in parts.values()) and len({p[0] for p in parts.values()}) == 1:
+        parts = {n: p[1:] for n, p in parts.items()}
     classes = sorted({p[0] for p in parts.values() if len(p) > 1})
-    if not classes: raise ValueError("`labels=True` takes folders for classes, and the images lie in none: move them to one folder a class")
+    if not classes:
+        raise ValueError("`labels=True` takes folders for classes, "
+                         "and the images lie in none: move them to one folder a class")
     return torch.tensor([classes.index(parts[n][0]) if len(parts[n]) > 1 else -1 for n in names]), classes
 
 # %% ../../nbs/1_data/50_folder.ipynb #bec6add2
@@ -205,14 +223,16 @@ def image_folder(
     fit:str="crop", # "crop", "pad", "box" (cut off an empty border, then pad) or "stretch"
     background:str|tuple[int, int, int]="white", # under transparent pixels and around padded images
     labels:bool=False, # the folder that an image lies in is its class; -1 beside the folders
-    cache:bool|str|Path=True, # keep decoded images: in the user's cache, in a folder of your choice, or (`False`) not at all
+    cache:bool|str|Path=True, # keep decoded images: in the user's cache, in a folder, or (`False`) not at all
     memory:int=2**30, # bytes: more than that stay in the cache's file, and are mapped
     workers:int|None=None, # threads; as many as there are cores, up to 8, if left out
 )->FolderData: # uint8 `[N, channels, height, width]`
-    "Every image of a folder. Warns of files that cannot be read. Raises `ValueError` if none can, `OSError` if there is no room."
+    """Every image of a folder. Warns of files that cannot be read.
+    Raises `ValueError` if none can, `OSError` if there is no room."""
     path = Path(path).expanduser(); _size(size); _colour(background, channels, fit)
     files = _files(path)
-    x, meta = decoded_images(files, os.path.realpath(path), size, channels, fit, background, cache, memory, workers)
+    x, meta = decoded_images(files, os.path.realpath(path),
+                             size, channels, fit, background, cache, memory, workers)
     y, classes = _by_folder(meta["names"], list(files)) if labels else (None, None)
     warn_skipped(path, meta["skipped"], len(files))
     return FolderData(x, y, classes, meta["names"], meta["skipped"])
@@ -220,29 +240,36 @@ def image_folder(
 # %% ../../nbs/1_data/50_folder.ipynb #d9e15e5f
 class _Source(NamedTuple):
     "Files, how to decode them, and where to keep the result."
-    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None; memory:int; workers:int|None
+    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None
+    memory:int; workers:int|None
 
     def stored(self)->tuple[Tensor, dict]|None:
         "From the cache, if it has just these contents."
         if not self.place or not self.place.exists(): return None
-        digests = [d for d, _ in _in_order(partial(_read, None), self.files.values(), len(self.files), self.workers, "checking")]
+        digests = [d for d, _ in _in_order(partial(_read, None),
+                                           self.files.values(), len(self.files), self.workers, "checking")]
         return _stored(self.place, _key(self.files, digests, self.options), self.memory)
 
     def rows(self, meta:dict)->Iterator[np.ndarray]:
         "One image after the other; `meta` learns their names and key. Raises `ValueError` if there is none."
         digests, each = [], max(1, min(64, 2**23 // math.prod(self.shape)))
-        results = _in_order(partial(_read, self.decode), self.files.values(), len(self.files), self.workers, "decoding", each)
+        results = _in_order(partial(_read, self.decode), self.files.values(),
+                            len(self.files), self.workers, "decoding", each)
         for name, (digest, row) in zip(self.files, results):
             digests.append(digest)
             if isinstance(row, str) or row is None: meta["skipped"][name] = row
             else: meta["names"].append(name); yield row
         meta["key"] = _key(self.files, digests, self.options)
-        if not meta["names"]: raise ValueError(f"none of {len(self.files)} images could be read: {_some(meta['skipped'])}")
+        if not meta["names"]:
+            raise ValueError(f"none of {len(self.files)} images could be read: {_some(meta['skipped'])}")
 
 # %% ../../nbs/1_data/50_folder.ipynb #c68075a4
-def decoded_images(files:dict[str, Callable[[], bytes]], where:str, size:Any, channels:int, fit:str, background:Any, # as in `image_folder`
+# as in `image_folder`
+def decoded_images(files:dict[str, Callable[[], bytes]],
+                   where:str, size:Any, channels:int, fit:str, background:Any,
             cache:bool|str|Path, memory:int, workers:int|None)->tuple[Tensor, dict]:
-    "All readable images, decoded or out of the cache, and what is known of them; `where` names the collection in the cache."
+    """All readable images, decoded or out of the cache, and what is known of them; `where` names the
+    collection in the cache."""
     from PIL import __version__ as pillow
     (h, w), colour = _size(size), _colour(background, channels, fit)
     options = f"1 {channels} {h} {w} {fit} {colour} {pillow}"
@@ -256,7 +283,9 @@ def filled(self:_Source)->tuple[Tensor, dict]:
     "From the files, and into the cache. Raises `OSError` where mapped images have no place."
     meta, size = dict(names=[], skipped={}, shape=self.shape), len(self.files) * math.prod(self.shape)
     if size > self.memory:
-        if not self.place: raise ValueError(f"images of {size:,} bytes, `memory` for {self.memory:,}: raise it, or allow a `cache` to map")
+        if not self.place:
+            raise ValueError(f"images of {size:,} bytes, `memory` for {self.memory:,}: "
+                             f"raise it, or allow a `cache` to map")
         _write(self.place, self.rows(meta), meta)
         if found := _stored(self.place, meta["key"], self.memory): return found
         raise OSError(f"`{self.place}` was changed by another process while it was read: try again")
@@ -264,7 +293,8 @@ def filled(self:_Source)->tuple[Tensor, dict]:
     for row in self.rows(meta): x[n] = row; n += 1
     try:
         if self.place: _write(self.place, [x[:n]], meta)
-    except OSError as e: warnings.warn(f"{e}; the images are in memory, but will be decoded again next time", stacklevel=3)
+    except OSError as e:
+        warnings.warn(f"{e}; the images are in memory, but will be decoded again next time", stacklevel=3)
     return torch.from_numpy(x[:n]), meta
 
 # %% ../../nbs/1_data/50_folder.ipynb #6ccfeac5
@@ -275,4 +305,6 @@ def _some(skipped:dict[str, str], most:int=10)->str:
 
 def warn_skipped(path:Path, skipped:dict[str, str], n:int)->None:
     "Warn of the files that are left out."
-    if skipped: warnings.warn(f"{len(skipped)} of {n} images in `{path}` cannot be read and are left out: {_some(skipped)}", stacklevel=3)
+    if skipped:
+        warnings.warn(f"{len(skipped)} of {n} images in `{path}` cannot "
+                      f"be read and are left out: {_some(skipped)}", stacklevel=3)

@@ -17,7 +17,8 @@ from .files import EXTENSIONS, cache_folder, safe_members
 from .sets import TensorData
 
 def _flat(im:Any, channels:int, background:Any)->Any:
-    "A Pillow image upright, without transparency, of mode L or RGB. Raises `ValueError` for numbers of unknown range."
+    """A Pillow image upright, without transparency, of mode L or RGB.
+    Raises `ValueError` for numbers of unknown range."""
     ...
 
 def fit_image(
@@ -27,7 +28,8 @@ def fit_image(
     fit:str="crop", # "crop", "pad", "box" (cut off an empty border, then pad) or "stretch"
     background:str|tuple[int, int, int]="white", # under transparent pixels and around padded images
 )->Tensor: # uint8 `[channels, height, width]`
-    "A picture of the size and the channels asked for, by Lanczos resampling. Raises `ValueError` for options without sense."
+    """A picture of the size and the channels asked for, by Lanczos resampling.
+    Raises `ValueError` for options without sense."""
     ...
 
 def _size(size:int|tuple[int, int])->tuple[int, int]:
@@ -47,7 +49,8 @@ def _walk(root:Path)->Iterator[Path]:
     ...
 
 def _files(path:Path)->dict[str, Callable[[], bytes]]:
-    "Names, sorted, and how to read each, for a folder or an archive. Raises `FileNotFoundError`, or `ValueError` without images."
+    """Names, sorted, and how to read each, for a folder or an archive.
+    Raises `FileNotFoundError`, or `ValueError` without images."""
     ...
 
 def _decode(blob:bytes, size:int|tuple[int, int], fit:str="crop", **kwargs:Any)->np.ndarray|str:
@@ -59,7 +62,8 @@ def _read(decode:Callable[[bytes], Any]|None, read:Callable[[], bytes])->tuple[b
     ...
 
 def _in_order(f:Callable, items:Iterable, n:int, workers:int|None, desc:str, each:int=64)->Iterator:
-    "`f` of each item, computed by threads, given out in order, with a progress bar; at most `each` results a thread wait at once."
+    """`f` of each item, computed by threads, given out in order, with a progress bar; at most `each` results
+    a thread wait at once."""
     ...
 
 def _key(files:dict[str, Callable], digests:Iterable[bytes], options:str)->str:
@@ -95,7 +99,8 @@ class FolderData(TensorData):
         ...
 
 def _by_folder(names:Sequence[str], found:Sequence[str])->tuple[Tensor, list[str]]:
-    "Class numbers of files by the first folder of their names, and the classes, sorted; a folder that holds all others is none."
+    """Class numbers of files by the first folder of their names, and the classes, sorted; a folder that holds
+    all others is none."""
     ...
 
 def image_folder(
@@ -105,22 +110,23 @@ def image_folder(
     fit:str="crop", # "crop", "pad", "box" (cut off an empty border, then pad) or "stretch"
     background:str|tuple[int, int, int]="white", # under transparent pixels and around padded images
     labels:bool=False, # the folder that an image lies in is its class; -1 beside the folders
-    cache:bool|str|Path=True, # keep decoded images: in the user's cache, in a folder of your choice, or (`False`) not at all
+    cache:bool|str|Path=True, # keep decoded images: in the user's cache, in a folder, or (`False`) not at all
     memory:int=2**30, # bytes: more than that stay in the cache's file, and are mapped
     workers:int|None=None, # threads; as many as there are cores, up to 8, if left out
 )->FolderData: # uint8 `[N, channels, height, width]`
-    "Every image of a folder. Warns of files that cannot be read. Raises `ValueError` if none can, `OSError` if there is no room."
+    """Every image of a folder. Warns of files that cannot be read.
+    Raises `ValueError` if none can, `OSError` if there is no room."""
     ...
 
 class _Source(NamedTuple):
     "Files, how to decode them, and where to keep the result."
-    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None; memory:int; workers:int|None
-    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None; memory:int; workers:int|None
-    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None; memory:int; workers:int|None
-    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None; memory:int; workers:int|None
-    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None; memory:int; workers:int|None
-    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None; memory:int; workers:int|None
-    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None; memory:int; workers:int|None
+    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None
+    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None
+    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None
+    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None
+    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None
+    memory:int; workers:int|None
+    memory:int; workers:int|None
     def stored(self)->tuple[Tensor, dict]|None:
         "From the cache, if it has just these contents."
         ...
@@ -131,9 +137,11 @@ class _Source(NamedTuple):
         "From the files, and into the cache. Raises `OSError` where mapped images have no place."
         ...
 
-def decoded_images(files:dict[str, Callable[[], bytes]], where:str, size:Any, channels:int, fit:str, background:Any, # as in `image_folder`
+def decoded_images(files:dict[str, Callable[[], bytes]],
+                   where:str, size:Any, channels:int, fit:str, background:Any,
             cache:bool|str|Path, memory:int, workers:int|None)->tuple[Tensor, dict]:
-    "All readable images, decoded or out of the cache, and what is known of them; `where` names the collection in the cache."
+    """All readable images, decoded or out of the cache, and what is known of them; `where` names the
+    collection in the cache."""
     ...
 
 def _some(skipped:dict[str, str], most:int=10)->str:

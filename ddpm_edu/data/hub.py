@@ -17,16 +17,21 @@ from .folder import FolderData, decoded_images, warn_skipped
 
 # %% ../../nbs/1_data/60_hub.ipynb #8b711757
 def _table(source:Any, split:str, options:dict[str, Any])->Any:
-    "A table of the package `datasets`: on the hub, in a folder, in a parquet file, or loaded already. Raises `ImportError`, `OSError`."
+    """A table of the package `datasets`: on the hub, in a folder, in a parquet file, or loaded already.
+    Raises `ImportError`, `OSError`."""
     try: import datasets
-    except ImportError as e: raise ImportError("`hub_data` needs the package datasets: pip install datasets") from e
+    except ImportError as e:
+        raise ImportError("`hub_data` needs the package datasets: pip install datasets") from e
     if not isinstance(source, str | Path): return source
     path, file = Path(source).expanduser(), Path(source).suffix == ".parquet"
     if file: options = {"data_files": {split.split("[")[0]: str(path)}, **options}
-    try: return datasets.load_dataset("parquet" if file else str(path if path.is_dir() else source), split=split, **options)
+    try:
+        return datasets.load_dataset("parquet" if file else str(path if path.is_dir() else source),
+                                     split=split, **options)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as e:
         reason = (str(e).strip() or type(e).__name__).splitlines()[0].rstrip(".")
-        raise OSError(f"cannot load `{source}`, split `{split}` ({reason}): look at the name, the split and the network, "
+        raise OSError(f"cannot load `{source}`, split `{split}` ({reason}): look at the name, "
+                      f"the split and the network, "
                       "or give a parquet file") from e
 
 # %% ../../nbs/1_data/60_hub.ipynb #0c0d120c
@@ -34,7 +39,8 @@ def _image_column(table:Any, image:str|None)->str:
     "The column with the images; `ValueError` where it cannot be told."
     from datasets import Image
     features, usual = table.features, ("image", "img", "picture", "photo", "png", "jpg")
-    found = [c for c, f in features.items() if isinstance(f, Image)] + [c for c in features if c.lower() in usual]
+    found = [c for c,
+             f in features.items() if isinstance(f, Image)] + [c for c in features if c.lower() in usual]
     image = image or next(iter(found), None)
     if image in features: return image
     no = f", not `{image}`" if image else ""
@@ -51,13 +57,21 @@ def _classes(table:Any, label:str|bool)->tuple[Tensor|None, list[str]|None]:
     "Class numbers, -1 where there is none, and the classes' names as far as they are known."
     from datasets import ClassLabel
     features = table.features
-    if label is True: label = next((c for c, f in features.items() if isinstance(f, ClassLabel)), "label" if "label" in features else False)
+    if label is True:
+        label = next((c for c, f in features.items() if isinstance(f, ClassLabel)),
+                     "label" if "label" in features else False)
     if label is False: return None, None
-    if label not in features: raise ValueError(f"there is no column `{label}`: give one of {', '.join(features)} as `label`, or False")
+    if label not in features:
+        raise ValueError(f"there is no column `{label}`: give "
+                         f"one of {', '.join(features)} as `label`, or False")
     values, names = list(table[label]), getattr(features[label], "names", None)
     kind = next((type(v) for v in values if v is not None), int)
-    if kind not in (int, str): raise ValueError(f"`{label}` holds {kind.__name__}, not classes: give another column, or `label=False`")
-    if kind is str: names = sorted({v for v in values if v is not None}); values = [None if v is None else names.index(v) for v in values]
+    if kind not in (int, str):
+        raise ValueError(f"`{label}` holds {kind.__name__}, "
+                         f"not classes: give another column, or `label=False`")
+    if kind is str:
+        names = sorted({v for v in values if v is not None})
+        values = [None if v is None else names.index(v) for v in values]
     return torch.tensor([-1 if v is None else v for v in values]), names
 
 # %% ../../nbs/1_data/60_hub.ipynb #0c732a9c
@@ -71,20 +85,24 @@ def hub_data(
     cache:bool|str|Path=True, memory:int=2**30, workers:int|None=None, # likewise
     **options:Any, # passed to `datasets.load_dataset`: name of a configuration, revision, cache_dir ...
 )->FolderData: # uint8 `[N, channels, height, width]`; `.names` are row numbers
-    "A data set of the Hugging Face hub. Raises `ImportError`, `OSError` if it cannot be loaded, `ValueError` for unknown columns."
+    """A data set of the Hugging Face hub.
+    Raises `ImportError`, `OSError` if it cannot be loaded, `ValueError` for unknown columns."""
     table = _table(source, split, options)
     column, (y, classes) = _image_column(table, image), _classes(table, label)
-    rows, where = _undecoded(table, column), f"hub {source if isinstance(source, str | Path) else 'table'} {split} {column}"
+    rows, where = (_undecoded(table, column),
+                   f"hub {source if isinstance(source, str | Path) else 'table'} {split} {column}")
     files = {str(i): partial(_bytes, rows, column, i) for i in range(len(rows))}
     x, meta = decoded_images(files, where, size, channels, fit, background, cache, memory, workers)
     warn_skipped(source if isinstance(source, str | Path) else "the table", meta["skipped"], len(files))
-    return FolderData(x, None if y is None else y[[int(n) for n in meta["names"]]], classes, meta["names"], meta["skipped"])
+    return FolderData(x, None if y is None else y[[int(n) for n in meta["names"]]],
+                      classes, meta["names"], meta["skipped"])
 
 def _undecoded(table:Any, column:str)->Any:
     "The image column alone, its images as bytes."
     from datasets import Image
     alone = table.select_columns([column])
-    return alone.cast_column(column, Image(decode=False)) if isinstance(table.features[column], Image) else alone
+    return (alone.cast_column(column, Image(decode=False))
+            if isinstance(table.features[column], Image) else alone)
 
 # %% ../../nbs/1_data/60_hub.ipynb #b717f1ee
 def cifar10(

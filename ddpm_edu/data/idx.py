@@ -24,13 +24,16 @@ def parse_idx(
     raw:bytes, # a whole IDX file, unpacked
     name:str="file", # what messages call it
 )->Tensor: # uint8, with the file's axes
-    "Read an IDX file of unsigned bytes. Raises `ValueError` with the file's name for another format or a wrong length."
+    """Read an IDX file of unsigned bytes.
+    Raises `ValueError` with the file's name for another format or a wrong length."""
     if raw[:3] != b"\0\0\x08" or len(raw) < 4:
-        raise ValueError(f"`{name}` is not an IDX file of bytes: it begins with {raw[:4].hex(' ') or 'nothing'}")
+        raise ValueError(f"`{name}` is not an IDX file of "
+                         f"bytes: it begins with {raw[:4].hex(' ') or 'nothing'}")
     start = 4 + 4 * raw[3]
     shape = [int.from_bytes(raw[i:i + 4], "big") for i in range(4, start, 4)]
     if len(raw) != start + math.prod(shape):
-        raise ValueError(f"`{name}` has {len(raw):,} bytes, but its header says {shape}: {start + math.prod(shape):,} bytes")
+        raise ValueError(f"`{name}` has {len(raw):,} bytes, but its header says {shape}: "
+                         f"{start + math.prod(shape):,} bytes")
     return torch.frombuffer(bytearray(raw), dtype=torch.uint8)[start:].reshape(shape)
 
 # %% ../../nbs/1_data/40_idx.ipynb #fc6272dc
@@ -48,18 +51,24 @@ class IdxSet(NamedTuple):
 
 MNIST_FAMILY = {
     "mnist": IdxSet("MNIST", tuple("0123456789"), {
-        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb", "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea", "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637"},
-        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637"},
+        ("https://ossci-datasets.s3.amazonaws.com/mnist/",
+         "https://storage.googleapis.com/cvdf-datasets/mnist/"),
         "", None, "lenet_mnist", "fld_mnist.safetensors", ("test", "train")),
     "fashion": IdxSet("Fashion-MNIST",
-        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"), {
-        "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a", "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
-        "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a", "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965"},
+        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+         "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"), {
+        "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+        "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+        "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965"},
         ("https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
          "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"),
-        "fashion-mnist", Path("/usr/share/datasets/fashion-mnist"), "lenet_fashion", "fld_fashion.safetensors",
-        ("fashion", "fashion-train"))}
+        "fashion-mnist", Path("/usr/share/datasets/fashion-mnist"), "lenet_fashion",
+        "fld_fashion.safetensors", ("fashion", "fashion-train"))}
 
 # %% ../../nbs/1_data/40_idx.ipynb #0ccaa60e
 def _checked(path:Path, name:str, of:IdxSet)->bytes:
@@ -67,7 +76,8 @@ def _checked(path:Path, name:str, of:IdxSet)->bytes:
     raw, fault = unpack(path)
     found, right = hashlib.md5(raw, usedforsecurity=False).hexdigest(), of.sums[name]
     if found == right and not fault: return raw
-    raise ValueError(f"`{path}` is not a good copy of {of.title}'s {name}{fault}: what unpacks has the MD5 sum {found}, "
+    raise ValueError(f"`{path}` is not a good copy of {of.title}'s {name}{fault}: "
+                     f"what unpacks has the MD5 sum {found}, "
                      f"expected is {right}")
 
 # %% ../../nbs/1_data/40_idx.ipynb #28d7a2a2
@@ -75,7 +85,8 @@ def _local(folder:Path, name:str)->Path:
     "The file in the user's folder, plain or gzipped; `FileNotFoundError` naming what was looked for."
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file(): return path
-    raise FileNotFoundError(f"there is neither `{name}` nor `{name}.gz` in `{folder}`: put the official files there, or leave out `path` "
+    raise FileNotFoundError(f"there is neither `{name}` nor "
+                            f"`{name}.gz` in `{folder}`: put the official files there, or leave out `path` "
                             "and unset DDPM_EDU_DATA to download them")
 
 # %% ../../nbs/1_data/40_idx.ipynb #fa4688a3
@@ -83,7 +94,8 @@ def _official(name:str, of:IdxSet)->bytes:
     "The unpacked bytes of an official file from the cache, else from the first mirror that serves it."
     cached = cache_folder() / of.folder / f"{name}.gz"
     try: return _checked(cached, name, of)
-    except (FileNotFoundError, NotADirectoryError): pass             # not there, or another process has just taken it away
+    except (FileNotFoundError, NotADirectoryError):  # not there, or another process has just taken it away
+        pass
     except ValueError: cached.unlink(missing_ok=True)
     return _from_mirrors(name, cached, of)
 
@@ -93,7 +105,9 @@ def _from_mirrors(name:str, cached:Path, of:IdxSet)->bytes:
     from tempfile import TemporaryDirectory
     faults = []
     try: cached.parent.mkdir(parents=True, exist_ok=True); aside = TemporaryDirectory(dir=cached.parent)
-    except OSError as e: raise type(e)(f"cannot write in the cache `{cached.parent}` ({e.strerror}): pass the files as `path`") from e
+    except OSError as e:
+        raise type(e)(f"cannot write in the cache `{cached.parent}` ({e.strerror}): "
+                      f"pass the files as `path`") from e
     with aside as folder:
         for i, mirror in enumerate(of.mirrors):
             try:
@@ -101,8 +115,10 @@ def _from_mirrors(name:str, cached:Path, of:IdxSet)->bytes:
                 raw = _checked(path, name, of)
                 path.replace(cached)
                 return raw
-            except (OSError, ValueError) as e: faults.append(f"{mirror}: {short_reason(e)}"); no_room(e, cached.parent)
-    raise OSError(f"no mirror has a good {name}.gz ({'; '.join(faults)}): try again when online, or give a folder with the official "
+            except (OSError, ValueError) as e:
+                faults.append(f"{mirror}: {short_reason(e)}"); no_room(e, cached.parent)
+    raise OSError(f"no mirror has a good {name}.gz ({'; '.join(faults)}): "
+                  f"try again when online, or give a folder with the official "
                   "files as `path` or in DDPM_EDU_DATA")
 
 # %% ../../nbs/1_data/40_idx.ipynb #4200c0b8
@@ -120,13 +136,16 @@ def _pair(of:IdxSet, train:bool, read:Callable[[str], bytes])->TensorData:
 def idx_data(
     name:str, # of a row of `MNIST_FAMILY`
     train:bool=True, # training images, or else test images
-    path:str|Path|None=None, # a folder with the official files; else DDPM_EDU_DATA, a system's package, the cache, a mirror
+    path:str|Path|None=None, # a folder with the official files; else they are looked for, and fetched
     download:bool=True, # `False`: never ask the network
 )->TensorData: # uint8 images `[N, 1, 28, 28]` and labels
-    "A whole data set of the MNIST family. Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."
-    if name not in MNIST_FAMILY: raise ValueError(f"there is no data set {name!r} of this kind: choose from {', '.join(MNIST_FAMILY)}")
+    """A whole data set of the MNIST family.
+    Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."""
+    if name not in MNIST_FAMILY:
+        raise ValueError(f"there is no data set {name!r} of this kind: choose from {', '.join(MNIST_FAMILY)}")
     of = MNIST_FAMILY[name]
-    given = path or next((d for d in _places(of) if d.is_dir()), None if download else cache_folder() / of.folder)
+    given = path or next((d for d in _places(of) if d.is_dir()),
+                         None if download else cache_folder() / of.folder)
     if not given: return _pair(of, train, lambda file: _official(file, of))
     return _pair(of, train, lambda file: _checked(_local(Path(given).expanduser(), file), file, of))
 
@@ -138,18 +157,20 @@ def _places(of:IdxSet)->list[Path]:
 # %% ../../nbs/1_data/40_idx.ipynb #bd550984
 def digits(
     train:bool=True, # training images, or else test images
-    full:bool=False, # all 60,000 and 10,000, from DDPM_EDU_DATA, the cache or a mirror; else the 10,000 and 2,000 that ship
+    full:bool=False, # all 60,000 and 10,000, looked for or fetched; else the 10,000 and 2,000 that ship
     path:str|Path|None=None, # a folder with the official files, gzipped or plain; implies `full`
 )->TensorData: # uint8 images `[N, 1, 28, 28]`, labels 0 … 9
-    "MNIST (LeCun, Cortes and Burges; CC BY-SA 3.0). Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."
+    """MNIST (LeCun, Cortes and Burges; CC BY-SA 3.0).
+    Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."""
     if full or path: return idx_data("mnist", train, path or os.environ.get("DDPM_EDU_DATA"))
     return _pair(MNIST_FAMILY["mnist"], train, _embedded)
 
 # %% ../../nbs/1_data/40_idx.ipynb #1f351d7e
 def fashion(
     train:bool=True, # the 60,000 training images, or else the 10,000 test images
-    path:str|Path|None=None, # a folder with the official files; else `fashion-mnist` in DDPM_EDU_DATA, Debian's, the cache, a mirror
+    path:str|Path|None=None, # a folder with the official files; else they are looked for, and fetched
     download:bool=True, # `False`: never ask the network
 )->TensorData: # uint8 images `[N, 1, 28, 28]`, labels 0 … 9
-    "Fashion-MNIST (Zalando; MIT licence). Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."
+    """Fashion-MNIST (Zalando; MIT licence).
+    Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."""
     return idx_data("fashion", train, path, download)

@@ -20,29 +20,40 @@ from ..core import check_range, from_uint8
 def normalize(
     x:Tensor, # any shape, any range, finite
 )->Tensor: # the same shape, float32, smallest value -1, largest 1
-    "Shift and scale to [-1, 1] by the smallest and largest value of the whole tensor. Raises `ValueError` for constants and NaN."
+    """Shift and scale to [-1, 1] by the smallest and largest value of the whole tensor.
+    Raises `ValueError` for constants and NaN."""
     x = x.double(); lo, hi = x.aminmax()
-    if not (hi - lo).isfinite(): raise ValueError(f"{(~x.isfinite()).sum().item()} values are NaN or infinite: remove them first")
-    if hi == lo: raise ValueError(f"all values are {lo.item():.4g}: a constant cannot be stretched to [-1, 1]")
+    if not (hi - lo).isfinite():
+        raise ValueError(f"{(~x.isfinite()).sum().item()} values are NaN or infinite: remove them first")
+    if hi == lo:
+        raise ValueError(f"all values are {lo.item():.4g}: a constant cannot be stretched to [-1, 1]")
     return ((x - lo) / (hi - lo) * 2 - 1).float()
 
 # %% ../../nbs/1_data/10_sets.ipynb #b03debff
 def _items(x:Any)->Tensor:
     "`x` as a tensor of images or points, its shape and range checked: uint8 stays, floats become float32."
     x = torch.as_tensor(x)
-    if x.ndim not in (2, 4): raise ValueError(f"`x` must be images `[N, C, H, W]` or points `[N, D]`, not {list(x.shape)}{_hint(x)}")
-    if not x.numel(): raise ValueError(f"`x` of shape {list(x.shape)} is empty: a data set needs at least one item")
-    if x.ndim == 4 and _hint(x): raise ValueError(f"`x` of shape {list(x.shape)} should be `[N, C, H, W]`{_hint(x)}")
+    if x.ndim not in (2, 4):
+        raise ValueError(f"`x` must be images `[N, C, H, W]` or points `[N, "
+                         f"D]`, not {list(x.shape)}{_hint(x)}")
+    if not x.numel():
+        raise ValueError(f"`x` of shape {list(x.shape)} is empty: a data set needs at least one item")
+    if x.ndim == 4 and _hint(x):
+        raise ValueError(f"`x` of shape {list(x.shape)} should be `[N, C, H, W]`{_hint(x)}")
     if x.dtype == torch.uint8 and x.ndim == 4:
-        if x.max() == 1: raise ValueError("the bytes of `x` are all 0 or 1, which would be black and almost black: use `x * 255`")
+        if x.max() == 1:
+            raise ValueError("the bytes of `x` are all 0 or 1, which would be black and almost black: "
+                             "use `x * 255`")
         return x
     if x.is_floating_point(): return check_range(x.float(), "x")
-    raise ValueError(f"`x` has type {x.dtype}: give bytes (uint8) for images, or floats in [-1, 1], for instance `normalize(x)`")
+    raise ValueError(f"`x` has type {x.dtype}: give bytes (uint8) for images, or floats in [-1, "
+                     f"1], for instance `normalize(x)`")
 
 def _hint(x:Tensor)->str:
     "What to type for two frequent layouts of images."
     if x.ndim == 3: return ": add the channel axis with `x[:, None]`"
-    if x.ndim == 4 and x.shape[-1] in (1, 3, 4) and x.shape[1] > 4: return ": put the channels second with `x.permute(0, 3, 1, 2)`"
+    if x.ndim == 4 and x.shape[-1] in (1, 3, 4) and x.shape[1] > 4:
+        return ": put the channels second with `x.permute(0, 3, 1, 2)`"
     return ""
 
 # %% ../../nbs/1_data/10_sets.ipynb #f7e4b344
@@ -50,8 +61,11 @@ def _labels(y:Any, n:int, classes:Sequence[str]|None)->Tensor|None:
     "`y` as long `[n]`, checked against the number of items and of classes."
     if y is None: return None
     y = torch.as_tensor(y)
-    if y.ndim == 2: raise ValueError(f"`y` must be class numbers `[N]`, not {list(y.shape)}: for one-hot rows use `y.argmax(1)`")
-    if tuple(y.shape) != (n,): raise ValueError(f"`y` has shape {list(y.shape)}, but there are {n} items: give each one label")
+    if y.ndim == 2:
+        raise ValueError(f"`y` must be class numbers `[N]`, "
+                         f"not {list(y.shape)}: for one-hot rows use `y.argmax(1)`")
+    if tuple(y.shape) != (n,):
+        raise ValueError(f"`y` has shape {list(y.shape)}, but there are {n} items: give each one label")
     if y.is_floating_point(): raise ValueError(f"`y` must be whole numbers, not {y.dtype}: use `y.long()`")
     lo, hi = (v.item() for v in y.aminmax())
     if lo < -1: raise ValueError(f"`y` holds {lo}: classes count from 0, and -1 means no label")
@@ -61,9 +75,10 @@ def _labels(y:Any, n:int, classes:Sequence[str]|None)->Tensor|None:
 
 # %% ../../nbs/1_data/10_sets.ipynb #867f7905
 class TensorData:
-    "Examples in memory, with or without labels. Raises `ValueError` for shapes, ranges and labels that do not fit."
+    """Examples in memory, with or without labels.
+    Raises `ValueError` for shapes, ranges and labels that do not fit."""
     def __init__(self,
-        x:Any, # tensor or array: images `[N, C, H, W]`, uint8 or float in [-1, 1], or points `[N, D]` in [-1, 1]
+        x:Any, # tensor or array: images `[N, C, H, W]`, uint8 or in [-1, 1], or points `[N, D]` in [-1, 1]
         y:Any=None, # `[N]` class numbers from 0, -1 for no label
         classes:Sequence[str]|None=None, # the classes' names
     ):
@@ -76,7 +91,8 @@ class TensorData:
     def shape(self)->tuple[int, ...]: return tuple(self.x.shape[1:]) # shape of one item
 
     def __repr__(self)->str:
-        kind = "no labels" if self.y is None else f"{len(self.classes or self.y[self.y >= 0].unique())} classes"
+        kind = ("no labels" if self.y is None
+                else f"{len(self.classes or self.y[self.y >= 0].unique())} classes")
         return f"TensorData({len(self):,} × {list(self.shape)} {str(self.x.dtype)[6:]}, {kind})"
 
 # %% ../../nbs/1_data/10_sets.ipynb #0c169983
@@ -100,7 +116,8 @@ def subset(self:TensorData,
     new = object.__new__(TensorData)
     new.x, new.y, new.classes = self.x[i], None if self.y is None else self.y[i], self.classes
     if new.x.ndim != self.x.ndim or not len(new):
-        raise ValueError(f"nothing of the {len(self)} items was chosen, or one without its batch axis: use a slice")
+        raise ValueError(f"nothing of the {len(self)} items "
+                         f"was chosen, or one without its batch axis: use a slice")
     return new
 
 # %% ../../nbs/1_data/10_sets.ipynb #4d36382d
@@ -114,7 +131,8 @@ def batches(self:TensorData,
     "One epoch: every item once. Raises `ValueError` for a batch size without sense."
     n = len(self)
     if batch_size < 1: raise ValueError(f"`batch_size` must be at least 1, not {batch_size}")
-    if drop_last and batch_size > n: raise ValueError(f"`batch_size` {batch_size} with `drop_last` leaves nothing of {n} items")
+    if drop_last and batch_size > n:
+        raise ValueError(f"`batch_size` {batch_size} with `drop_last` leaves nothing of {n} items")
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)) if shuffle else torch.arange(n)
     order = order[:n - n % batch_size if drop_last else n].to(self.x.device)
     if self.x.ndim == 2: xs = self.x[order].split(batch_size)
@@ -139,6 +157,7 @@ def split(self:TensorData,
 )->tuple[TensorData, TensorData]: # the larger part for training, and what was set aside
     "Divide at random into training and validation data. Raises `ValueError` if one of them would be empty."
     k = int(len(self) * fraction + 1e-9)
-    if not 0 < k < len(self): raise ValueError(f"a fraction of {fraction} of {len(self)} items leaves one part empty")
+    if not 0 < k < len(self):
+        raise ValueError(f"a fraction of {fraction} of {len(self)} items leaves one part empty")
     order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
     return self.subset(order[k:]), self.subset(order[:k])

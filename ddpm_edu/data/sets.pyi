@@ -11,7 +11,8 @@ from ..core import check_range, from_uint8
 def normalize(
     x:Tensor, # any shape, any range, finite
 )->Tensor: # the same shape, float32, smallest value -1, largest 1
-    "Shift and scale to [-1, 1] by the smallest and largest value of the whole tensor. Raises `ValueError` for constants and NaN."
+    """Shift and scale to [-1, 1] by the smallest and largest value of the whole tensor.
+    Raises `ValueError` for constants and NaN."""
     ...
 
 def _items(x:Any)->Tensor:
@@ -27,12 +28,13 @@ def _labels(y:Any, n:int, classes:Sequence[str]|None)->Tensor|None:
     ...
 
 class TensorData():
-    "Examples in memory, with or without labels. Raises `ValueError` for shapes, ranges and labels that do not fit."
+    """Examples in memory, with or without labels.
+    Raises `ValueError` for shapes, ranges and labels that do not fit."""
     x: Any
     classes: Any
     y: Any
     def __init__(self,
-        x:Any, # tensor or array: images `[N, C, H, W]`, uint8 or float in [-1, 1], or points `[N, D]` in [-1, 1]
+        x:Any, # tensor or array: images `[N, C, H, W]`, uint8 or in [-1, 1], or points `[N, D]` in [-1, 1]
         y:Any=None, # `[N]` class numbers from 0, -1 for no label
         classes:Sequence[str]|None=None, # the classes' names
     ):

@@ -72,4 +72,5 @@ def three_shapes(
 )->TensorData: # points `[3n, 2]` in [-1, 1], labels 0, 1, 2
     "Spiral, moons and S, labelled 0, 1 and 2, each as its own function makes it."
     shapes = [f(n, hash_seed(seed, k)) for k, f in enumerate((spiral, moons, s_curve))]
-    return TensorData(torch.cat([s.x for s in shapes]), torch.arange(3).repeat_interleave(n), ("spiral", "moons", "S"))
+    return TensorData(torch.cat([s.x for s in shapes]),
+                      torch.arange(3).repeat_interleave(n), ("spiral", "moons", "S"))

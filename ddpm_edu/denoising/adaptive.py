@@ -22,7 +22,7 @@ def third_order_step(
     x:Tensor, x0:Tensor, # `[B, ...]`, the state and the first prediction there
     s:float, s2:float, # the levels before and after the step, both above 0
     i:int, # number of the step, for a message
-)->tuple[Tensor, Tensor, Tensor]: # the steps of second and of third order, and the last prediction; each `[B, ...]`
+)->tuple[Tensor, Tensor, Tensor]: # the steps of order 2 and 3, and the last prediction: each `[B, ...]`
     "Two more calls, at a third and two thirds of the step (DPM-Solver-3, Lu et al. 2022a, algorithm 2)."
     h, a, b = math.log(s / s2), log_mid(s, s2, 1/3), log_mid(s, s2, 2/3)
     _, low, new = second_order_step(D, x, x0, s, s2, a, 1.5 * (s - s2) / a, i)
@@ -31,7 +31,8 @@ def third_order_step(
     return low, torch.lerp(x0, x, s2 / s).add_(new - x0 - change, alpha=1.5 * h * phi(2, h) * s2 / b), new
 
 # %% ../../nbs/2_denoising/75_adaptive.ipynb #62bd9266
-def _dpm_step(D:Callable, x:Tensor, x0:Tensor, s:float, s2:float, order:int, i:int)->tuple[Tensor, Tensor, Tensor]:
+def _dpm_step(D:Callable, x:Tensor, x0:Tensor, s:float,
+              s2:float, order:int, i:int)->tuple[Tensor, Tensor, Tensor]:
     "One step of DPM-Solver: a result of the order below, one of `order`, and the last prediction."
     if order == 3: return third_order_step(D, x, x0, s, s2, i)
     if order == 2: return second_order_step(D, x, x0, s, s2, log_mid(s, s2), (s - s2) / log_mid(s, s2), i)
@@ -53,7 +54,7 @@ def _ends(sigmas:Tensor)->tuple[float, float, bool, int]:
 def dpm_fast(
     D:Callable, # the denoiser
     x:Tensor, # `[B, ...]`, the start: data + `sigmas[0]`·noise
-    sigmas:Tensor, # `[n+1]` noise levels: `n` calls between the first and the last; those between are not looked at
+    sigmas:Tensor, # `[n+1]` noise levels: `n` calls between the first and the last
     *, eta:float=0., # share of fresh noise: 0 is deterministic
     s_noise:float=1., # standard deviation of that noise
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`: see `fresh_noise`
@@ -95,12 +96,15 @@ class StepSize:
 
 # %% ../../nbs/2_denoising/75_adaptive.ipynb #a1979bce
 @torch.no_grad()
-def _adapt(D:Callable, x:Tensor, s:float, end:float, order:int, size:StepSize, tolerance:tuple, noise:tuple, info:dict)->Iterator[tuple]:
+def _adapt(D:Callable, x:Tensor, s:float, end:float,
+           order:int, size:StepSize, tolerance:tuple, noise:tuple, info:dict)->Iterator[tuple]:
     "The accepted steps of `dpm_adaptive`, as level, state and prediction."
     (rtol, atol), (eta, s_noise, noise_sampler), low, x0 = tolerance, noise, x, None
     while math.log(s / end) > 1e-5:
         i = info["n_accept"] + 1
-        if size.h < 1e-8: raise ValueError(f"the step size fell to {size.h:.1g} in step {i}, at σ = {s:g}: raise `rtol` or `atol`")
+        if size.h < 1e-8:
+            raise ValueError(f"the step size fell to {size.h:.1g} in step {i}, "
+                             f"at σ = {s:g}: raise `rtol` or `atol`")
         info["nfe"] += order if x0 is None else order - 1
         if x0 is None: x0 = predict(D, x, s, i)
         s2 = max(end, s * math.exp(-size.h))
@@ -121,21 +125,25 @@ def dpm_adaptive(
     x:Tensor, # `[B, ...]`, the start: data + `sigmas[0]`·noise
     sigmas:Tensor, # noise levels, of which only the first, the last above 0, and a 0 after it are looked at
     *, order:int=3, # 3: results of order 2 and 3 are compared; 2: of order 1 and 2
-    rtol:float=.05, atol:float=.0078, h_init:float=.05, # the error tolerated, as a share of the state and at least; the first step in ln σ
+    rtol:float=.05, atol:float=.0078, # the error tolerated, as a share of the state, and at least
+    h_init:float=.05, # the first step, in ln σ
     pcoeff:float=0., icoeff:float=1., dcoeff:float=0., accept_safety:float=.81, # see `StepSize`
     eta:float=0., s_noise:float=1., # share of fresh noise (0 is deterministic), and its standard deviation
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`: see `fresh_noise`
     info:dict|None=None, # gets "steps", "nfe", "n_accept" and "n_reject" while the sampler works
 )->Iterator[Step]: # the accepted steps; `n` is `None`
-    "DPM-Solver-12 or -23 with adaptive steps (Lu et al. 2022a). Raises `ValueError` like `heun`, or for a wrong order or tolerance."
+    """DPM-Solver-12 or -23 with adaptive steps (Lu et al. 2022a).
+    Raises `ValueError` like `heun`, or for a wrong order or tolerance."""
     if order not in (2, 3): raise ValueError(f"order = {order}: `dpm_adaptive` has the orders 2 and 3")
     if not (rtol >= 0 and min(atol, h_init) > 0):
-        raise ValueError(f"rtol = {rtol:g}, atol = {atol:g}, h_init = {h_init:g}: only rtol may be 0, and none below")
+        raise ValueError(f"rtol = {rtol:g}, atol = {atol:g}, "
+                         f"h_init = {h_init:g}: only rtol may be 0, and none below")
     (start, end, zero, _), last, info = _ends(sigmas), x, {} if info is None else info
     info.update(steps=0, nfe=0, n_accept=0, n_reject=0)
     yield Step(0, None, start, x, None, 0)
     size = StepSize(h_init, 1.5 if eta else order, pcoeff, icoeff, dcoeff, accept_safety)
-    for s, last, x0 in _adapt(D, x, start, end, order, size, (rtol, atol), (eta, s_noise, noise_sampler), info):
+    for s, last, x0 in _adapt(D, x, start, end, order,
+                              size, (rtol, atol), (eta, s_noise, noise_sampler), info):
         yield Step(info["n_accept"], None, s, last, x0, info["nfe"])
     info["nfe"], i = info["nfe"] + zero, info["n_accept"] + 1
     if zero: yield Step(i, None, 0., x0 := predict(D, last, end, i), x0, info["nfe"])

@@ -30,35 +30,46 @@ def _posterior_mean(
 # %% ../../nbs/2_denoising/20_denoisers.ipynb #0b5dba5e
 def _check_points(points:Tensor, labels:Tensor|None)->None:
     if points.ndim < 2 or len(points) == 0:
-        raise ValueError(f"`points` of shape {tuple(points.shape)}: expected at least one point, as [N, D] or [N, C, H, W]")
-    if not points.is_floating_point(): raise ValueError(f"`points` has type {points.dtype}; expected floats in [-1, 1]")
-    if not points.isfinite().all(): raise ValueError("`points` holds values that are NaN or infinite: remove them first")
+        raise ValueError(f"`points` of shape {tuple(points.shape)}: "
+                         f"expected at least one point, as [N, D] or [N, C, H, W]")
+    if not points.is_floating_point():
+        raise ValueError(f"`points` has type {points.dtype}; expected floats in [-1, 1]")
+    if not points.isfinite().all():
+        raise ValueError("`points` holds values that are NaN or infinite: remove them first")
     if labels is not None and labels.shape != points.shape[:1]:
-        raise ValueError(f"`labels` of shape {tuple(labels.shape)} for {len(points)} points: expected one label a point")
+        raise ValueError(f"`labels` of shape {tuple(labels.shape)} "
+                         f"for {len(points)} points: expected one label a point")
 
 def _check_call(x:Tensor, sigma:Tensor, y:Tensor|None, points:Tensor, known:Tensor|None)->None:
     if x.shape[1:] != points.shape[1:]:
-        raise ValueError(f"samples of shape {tuple(x.shape[1:])}, but the data set has points of shape {tuple(points.shape[1:])}")
-    if sigma.shape not in ((), (len(x),)): raise ValueError(f"`sigma` of shape {tuple(sigma.shape)} for a batch of {len(x)}: expected [B]")
+        raise ValueError(f"samples of shape {tuple(x.shape[1:])}, "
+                         f"but the data set has points of shape {tuple(points.shape[1:])}")
+    if sigma.shape not in ((), (len(x),)):
+        raise ValueError(f"`sigma` of shape {tuple(sigma.shape)} for a batch of {len(x)}: expected [B]")
     if y is None: return
-    if y.shape != (len(x),): raise ValueError(f"`y` of shape {tuple(y.shape)} for a batch of {len(x)}: expected one label a sample")
+    if y.shape != (len(x),):
+        raise ValueError(f"`y` of shape {tuple(y.shape)} "
+                         f"for a batch of {len(x)}: expected one label a sample")
     have = [] if known is None else known.tolist()
     if (bad := set(y.tolist()) - {-1, *have}):
-        raise ValueError(f"label {min(bad)} has no points; the labels of this data set are {have or 'none'}, and -1 asks for any")
+        raise ValueError(f"label {min(bad)} has no points; "
+                         f"the labels of this data set are {have or 'none'}, and -1 asks for any")
 
 # %% ../../nbs/2_denoising/20_denoisers.ipynb #cd37f715
 def exact_denoiser(
     points:Tensor, # the data set, `[N, D]` or `[N, C, H, W]`, float
-    labels:Tensor|Sequence[int]|None=None, # `[N]` whole numbers, the class of each point; `None` where there are no classes
+    labels:Tensor|Sequence[int]|None=None, # `[N]`, the class of each point; `None`: there are no classes
     chunk:int=2**20, # how many distances may be in memory at once (at least one sample's N are)
 )->Callable[..., Tensor]: # `D(x, sigma, y=None, **cond) -> x0`, on the device and in the float type of `x`
-    "The best denoiser of a finite data set (Karras et al. 2022, eq. 57). Raises `ValueError` for wrong shapes or an unknown label."
+    """The best denoiser of a finite data set (Karras et al. 2022, eq. 57).
+    Raises `ValueError` for wrong shapes or an unknown label."""
     labels = None if labels is None else torch.as_tensor(labels)
     _check_points(points, labels)
     flat, known = points.flatten(1), None if labels is None else labels.unique()
     rows = max(1, chunk // len(points)) # samples that are worked on at a time
     def D(x:Tensor, sigma:Tensor, y:Tensor|None=None, **cond:Any)->Tensor:
-        sigma, p, lab = torch.as_tensor(sigma).to(x), flat.to(x), None if labels is None else labels.to(x.device)
+        sigma, p, lab = (torch.as_tensor(sigma).to(x), flat.to(x),
+                         None if labels is None else labels.to(x.device))
         _check_call(x, sigma, y, points, known)
         sigma, out = sigma.expand(len(x)), []
         for r in (slice(i, i + rows) for i in range(0, max(1, len(x)), rows)):
@@ -72,10 +83,11 @@ def _clouds(
     x:Tensor, # `[B, ...]`
     sigma:Tensor|float, # `[B]`, or one level for all
     means:Tensor, stds:Tensor|float, weights:Tensor|None, # as in `mixture_log_prob`
-)->tuple[Tensor, Tensor, Tensor, Tensor]: # each cloud's ln(π·N) `[B, K]`, c² `[K]`, v `[B, K]`, the means `[K, D]`
+)->tuple[Tensor, Tensor, Tensor, Tensor]: # ln(π·N) `[B, K]`, c² `[K]`, v `[B, K]`, the means `[K, D]`
     K, m = len(means), means.to(x).flatten(1)
     if x.shape[1:] != means.shape[1:]:
-        raise ValueError(f"samples of shape {tuple(x.shape[1:])}, but the clouds have means of shape {tuple(means.shape[1:])}")
+        raise ValueError(f"samples of shape {tuple(x.shape[1:])}, "
+                         f"but the clouds have means of shape {tuple(means.shape[1:])}")
     c2 = torch.as_tensor(stds).to(x).expand(K).square()
     p = x.new_ones(K) if weights is None else torch.as_tensor(weights).to(x)
     v = c2 + torch.as_tensor(sigma).to(x).square().reshape(-1, 1).expand(len(x), 1)
@@ -86,7 +98,8 @@ def _check_mixture(means:Tensor, stds:Tensor|float, weights:Tensor|None)->None:
     _check_points(means, None)
     if not (torch.as_tensor(stds) > 0).all() or torch.as_tensor(stds).shape not in ((), (len(means),)):
         raise ValueError(f"`stds` must be one number above 0, or one for each of the {len(means)} means")
-    if weights is not None and (torch.as_tensor(weights).shape != (len(means),) or not (torch.as_tensor(weights) > 0).all()):
+    if weights is not None and (torch.as_tensor(weights).shape != (len(means),)
+                                or not (torch.as_tensor(weights) > 0).all()):
         raise ValueError(f"`weights` must hold one number above 0 for each of the {len(means)} means")
 
 # %% ../../nbs/2_denoising/20_denoisers.ipynb #52e4bc05
@@ -95,9 +108,10 @@ def mixture_log_prob(
     sigma:Tensor|float, # the noise level, `[B]` or one number; 0 for the data themselves
     means:Tensor, # `[K, D]` or `[K, C, H, W]`, the middle of each cloud
     stds:Tensor|float, # `[K]` or one number, the standard deviation of each cloud in every direction
-    weights:Tensor|None=None, # `[K]`, how likely each cloud is (need not add up to 1); `None` for equally likely
+    weights:Tensor|None=None, # `[K]`, how likely each cloud is (need not add up to 1); `None`: equally
 )->Tensor: # `[B]`, natural logarithm of the density
-    "Log-density of a mixture of normal clouds with noise added. Raises `ValueError` for wrong shapes or a spread that is not above 0."
+    """Log-density of a mixture of normal clouds with noise added.
+    Raises `ValueError` for wrong shapes or a spread that is not above 0."""
     _check_mixture(means, stds, weights)
     return _clouds(x, sigma, means, stds, weights)[0].logsumexp(1)
 
@@ -106,10 +120,12 @@ def mixture_denoiser(
     stds:Tensor|float, # `[K]` or one number, the standard deviation of each cloud in every direction
     weights:Tensor|None=None, # `[K]`, how likely each cloud is; `None` for equally likely
 )->Callable[..., Tensor]: # `D(x, sigma, y=None, **cond) -> x0`, on the device and in the float type of `x`
-    "The best denoiser of a mixture of clouds, in closed form. Raises `ValueError` like `mixture_log_prob`, and for a label other than -1."
+    """The best denoiser of a mixture of clouds, in closed form.
+    Raises `ValueError` like `mixture_log_prob`, and for a label other than -1."""
     _check_mixture(means, stds, weights)
     def D(x:Tensor, sigma:Tensor, y:Tensor|None=None, **cond:Any)->Tensor:
-        if y is not None and (y != -1).any(): raise ValueError("a mixture has no labels: leave `y` out, or give -1")
+        if y is not None and (y != -1).any():
+            raise ValueError("a mixture has no labels: leave `y` out, or give -1")
         logs, c2, v, m = _clouds(x, sigma, means, stds, weights)
         w, keep = logs.softmax(1), c2 / v # [B, K]
         return ((w * (1 - keep)) @ m + (w * keep).sum(1, keepdim=True) * x.flatten(1)).reshape(x.shape)
@@ -122,16 +138,20 @@ def static_threshold(
 )->Callable[..., Tensor]: # a denoiser
     "Clip every guess of `D` to [-limit, limit]. Raises `ValueError` unless `limit` is above 0."
     if not limit > 0: raise ValueError(f"limit = {limit}: it must be above 0; images in [-1, 1] need 1.0")
-    def thresholded(x:Tensor, sigma:Tensor, *args:Any, **cond:Any)->Tensor: return D(x, sigma, *args, **cond).clamp(-limit, limit)
+    def thresholded(x:Tensor, sigma:Tensor, *args:Any, **cond:Any)->Tensor:
+        return D(x, sigma, *args, **cond).clamp(-limit, limit)
     return thresholded
 
 # %% ../../nbs/2_denoising/20_denoisers.ipynb #41ad93d5
 def dynamic_threshold(
     D:Callable[..., Tensor], # a denoiser
-    percentile:float=.995, # the share of an image's values that the new range must hold, above 0 and at most 1
+    percentile:float=.995, # the share of an image's values that the new range must hold, at most 1
 )->Callable[..., Tensor]: # a denoiser
-    "Shrink a guess that overshoots, image by image (Saharia et al. 2022, 2.3). Raises `ValueError` for `percentile` outside (0, 1]."
-    if not 0 < percentile <= 1: raise ValueError(f"percentile = {percentile}: give it as a fraction above 0 and at most 1, such as 0.995")
+    """Shrink a guess that overshoots, image by image (Saharia et al. 2022, 2.3).
+    Raises `ValueError` for `percentile` outside (0, 1]."""
+    if not 0 < percentile <= 1:
+        raise ValueError(f"percentile = {percentile}: "
+                         f"give it as a fraction above 0 and at most 1, such as 0.995")
     def thresholded(x:Tensor, sigma:Tensor, *args:Any, **cond:Any)->Tensor:
         x0 = D(x, sigma, *args, **cond)
         s = expand(x0.flatten(1).abs().quantile(percentile, dim=1).clamp(min=1), x0) # [B, 1, ...]

@@ -18,13 +18,15 @@ from ..core import expand
 
 # %% ../../nbs/2_denoising/50_gradient_guidance.ipynb #011465e1
 def guided_by_gradient(
-    D:Callable[..., Tensor], # a denoiser; gradients must be able to pass through it where `log_prob` uses its guess
-    log_prob:Callable[..., Tensor], # `log_prob(x, x0, sigma, **cond) -> [B]`: how well each sample meets the wish, up to a constant
+    D:Callable[..., Tensor], # a denoiser, differentiable where `log_prob` uses its guess
+    log_prob:Callable[..., Tensor], # `log_prob(x, x0, sigma, **cond) -> [B]`, up to a constant
     guidance_scale:float=1., # s: 0 is `D` itself, above 1 exaggerates the wish
 )->Callable[..., Tensor]: # a denoiser; its conditions go to `D` and to `log_prob`
-    "`D + s·σ²·∇ log_prob` (Dhariwal & Nichol 2021, eq. 10). Raises `ValueError` where `log_prob` gives another shape or no gradient."
+    """`D + s·σ²·∇ log_prob` (Dhariwal & Nichol 2021, eq. 10).
+    Raises `ValueError` where `log_prob` gives another shape or no gradient."""
     s = float(guidance_scale)
-    if not math.isfinite(s): raise ValueError(f"guidance_scale = {s}: it must be a finite number, 0 turns the wish off")
+    if not math.isfinite(s):
+        raise ValueError(f"guidance_scale = {s}: it must be a finite number, 0 turns the wish off")
     def guided_denoiser(x:Tensor, sigma:Tensor, y:Tensor|None=None, **cond:Any)->Tensor:
         if y is not None: cond["y"] = y
         if s == 0: return D(x, sigma, **cond)
@@ -38,9 +40,12 @@ def guided_by_gradient(
     return guided_denoiser
 
 def _check_log_prob(value:Tensor, n:int)->None:
-    if value.shape != (n,): raise ValueError(f"`log_prob` gave shape {tuple(value.shape)} for a batch of {n}: expected one number a sample")
+    if value.shape != (n,):
+        raise ValueError(f"`log_prob` gave shape {tuple(value.shape)} "
+                         f"for a batch of {n}: expected one number a sample")
     if not value.requires_grad:
-        raise ValueError("no gradient leads from `log_prob` back to x: take `torch.no_grad` or `detach` out of it and of the denoiser")
+        raise ValueError("no gradient leads from `log_prob` "
+                         "back to x: take `torch.no_grad` or `detach` out of it and of the denoiser")
 
 # %% ../../nbs/2_denoising/50_gradient_guidance.ipynb #a41a1790
 def spherical_distance(
@@ -55,9 +60,10 @@ def clip_log_prob(
     encode_image:Callable[[Tensor], Tensor], # images `[B, C, H, W]` in [-1, 1] to embeddings `[B, E]`
     target:Tensor, # where to: `[E]`, or `[B, E]` with one for each sample; of a sentence or of another image
     scale:float=500., # how insistent: the factor before the distance
-    augment:Callable[[Tensor], Tensor]|None=None, # changes the images before they are encoded, such as `random_shift()`
+    augment:Callable[[Tensor], Tensor]|None=None, # changes images first, such as `random_shift()`
 )->Callable[..., Tensor]: # for `guided_by_gradient`
-    "CLIP guidance: the wish that the embedding of the guess point the same way as `target`, for any pair of encoders."
+    """CLIP guidance: the wish that the embedding of the guess point the same way as `target`, for any pair of
+    encoders."""
     def log_prob(x:Tensor, x0:Tensor, sigma:Tensor, **cond:Any)->Tensor:
         return -scale * spherical_distance(encode_image(augment(x0) if augment else x0), target)
     return log_prob
@@ -65,25 +71,34 @@ def clip_log_prob(
 # %% ../../nbs/2_denoising/50_gradient_guidance.ipynb #1e84839b
 def random_shift(
     share:float=1/14, # largest shift, as a share of width and height
-    noise:Callable[[Tensor], Tensor]=torch.randn_like, # gives normal numbers like its argument; a `SeededNoise` makes the shifts repeatable
+    noise:Callable[[Tensor], Tensor]=torch.randn_like, # normal numbers like its argument
 )->Callable[[Tensor], Tensor]: # images `[B, C, H, W]` to shifted images, each by its own amount
-    "Move images at random, evenly in both directions, for `clip_log_prob`. Raises `ValueError` for a share outside [0, 1]."
-    if not 0 <= share <= 1: raise ValueError(f"share = {share}: it is a share of the image's width, from 0 to 1")
+    """Move images at random, evenly in both directions, for `clip_log_prob`.
+    Raises `ValueError` for a share outside [0, 1]."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"share = {share}: it is a share of the image's width, from 0 to 1")
     def augment(x:Tensor)->Tensor:
-        shift = 2 * share * (2 * torch.special.ndtr(noise(x.new_empty(len(x), 2))) - 1)  # the picture is 2 wide here, from -1 to 1
+        # the picture is 2 wide here, from -1 to 1
+        shift = 2 * share * (2 * torch.special.ndtr(noise(x.new_empty(len(x), 2))) - 1)
         theta = torch.cat([torch.eye(2).to(x).expand(len(x), 2, 2), shift[..., None]], 2)
-        return F.grid_sample(x, F.affine_grid(theta, list(x.shape), align_corners=False), padding_mode="border", align_corners=False)
+        return F.grid_sample(x, F.affine_grid(theta, list(x.shape), align_corners=False),
+                             padding_mode="border", align_corners=False)
     return augment
 
 # %% ../../nbs/2_denoising/50_gradient_guidance.ipynb #84373d16
 def open_clip_encoders(
-    name:str="ViT-B-32", pretrained:str="laion2b_s34b_b79k", # which network and which of its weights (`open_clip.list_pretrained()`)
+    name:str="ViT-B-32", # which network (`open_clip.list_pretrained()`)
+    pretrained:str="laion2b_s34b_b79k", # and which of its weights
     device:torch.device|str="cpu", # where the images will be
-)->tuple[Callable, Callable]: # images `[B, C, H, W]` in [-1, 1] to `[B, E]`; a list of n sentences to `[n, E]`
-    "The encoders of a CLIP network, frozen; its weights are downloaded the first time. Raises `ImportError` without the package open_clip."
+)->tuple[Callable, Callable]: # of images `[B, C, H, W]` in [-1, 1] to `[B, E]`, of n sentences to `[n, E]`
+    """The encoders of a CLIP network, frozen; its weights are downloaded the first time.
+    Raises `ImportError` without the package open_clip."""
     try: import open_clip
-    except ImportError as e: raise ImportError("`open_clip_encoders` needs the package open_clip: pip install open_clip_torch") from e
-    model = open_clip.create_model_and_transforms(name, pretrained=pretrained, device=device)[0].eval().requires_grad_(False)
+    except ImportError as e:
+        raise ImportError("`open_clip_encoders` needs the package "
+                          "open_clip: pip install open_clip_torch") from e
+    model = open_clip.create_model_and_transforms(name, pretrained=pretrained,
+                                                  device=device)[0].eval().requires_grad_(False)
     tokens, eye = open_clip.get_tokenizer(name), model.visual
     mean, std = (torch.tensor(v, device=device).reshape(3, 1, 1) for v in (eye.image_mean, eye.image_std))
     def encode_image(x:Tensor)->Tensor:

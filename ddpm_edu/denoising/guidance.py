@@ -30,7 +30,8 @@ def with_and_without(
     "Both answers of a denoiser, by one call with a doubled batch."
     y = y.long()                                                             # bytes could not hold -1
     both = {k: _twice(v, len(x)) for k, v in cond.items()}
-    return D(torch.cat([x, x]), _twice(sigma, len(x)), y=torch.cat([y, torch.full_like(y, -1)]), **both).chunk(2)
+    return D(torch.cat([x, x]), _twice(sigma, len(x)),
+             y=torch.cat([y, torch.full_like(y, -1)]), **both).chunk(2)
 
 # %% ../../nbs/2_denoising/40_guidance.ipynb #e1e0acc9
 def check_guidance(
@@ -39,25 +40,29 @@ def check_guidance(
     interval:tuple[float, float]|None, # where to guide
 )->None:
     "Raise `ValueError` for options of guidance that make no sense."
-    if not math.isfinite(s): raise ValueError(f"guidance_scale = {s}: it must be a finite number; 1.0 turns guidance off")
+    if not math.isfinite(s):
+        raise ValueError(f"guidance_scale = {s}: it must be a finite number; 1.0 turns guidance off")
     if not 0 <= rescale <= 1: raise ValueError(f"rescale = {rescale}: it is a share, from 0 (off) to 1")
     if interval is not None and not (len(interval) == 2 and 0 <= interval[0] < interval[1]):
-        raise ValueError(f"interval = {interval}: give two noise levels (low, high) with 0 <= low < high, or `None` to guide "
+        raise ValueError(f"interval = {interval}: give two noise levels (low, "
+                         f"high) with 0 <= low < high, or `None` to guide "
                          "at all levels")
 
 def _check_labels(y:Tensor, n:int)->None:
     if not isinstance(y, Tensor) or y.is_floating_point() or y.shape != (n,):
         what = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else repr(y)
-        raise ValueError(f"`y` must be a tensor of {n} whole numbers, one label a sample (-1 for none), not {what}")
+        raise ValueError(f"`y` must be a tensor of {n} whole numbers, "
+                         f"one label a sample (-1 for none), not {what}")
 
 # %% ../../nbs/2_denoising/40_guidance.ipynb #7ddd59f9
 def guided(
     D:Callable[..., Tensor], # a denoiser that knows labels, -1 among them
     guidance_scale:float, # s: 0 ignores the labels, 1 is `D` itself, above 1 exaggerates them
     rescale:float=0., # φ, 0 … 1: how much of the contrast that guidance adds to an image is taken back
-    interval:tuple[float, float]|None=None, # guide only where low < sigma ≤ high, elsewhere s = 1; `None`: everywhere
+    interval:tuple[float, float]|None=None, # guide only where low < sigma ≤ high; `None`: everywhere
 )->Callable[..., Tensor]: # a denoiser; `y=None` goes to `D` as it is
-    "Classifier-free guidance, `uncond + s·(cond - uncond)` (Ho & Salimans 2022). Raises `ValueError` for bad options or labels."
+    """Classifier-free guidance, `uncond + s·(cond - uncond)` (Ho & Salimans 2022).
+    Raises `ValueError` for bad options or labels."""
     s = float(guidance_scale)
     check_guidance(s, rescale, interval)
     def guided_denoiser(x:Tensor, sigma:Tensor, y:Tensor|None=None, **cond:Any)->Tensor:
@@ -78,7 +83,8 @@ def rescaled(
     c:Tensor, # `[B, ...]` the same without guidance
     share:float, # φ: 0 leaves `g` alone, 1 gives it the contrast of `c`
 )->Tensor: # `[B, ...]`
-    "Take contrast back, sample by sample (Lin et al. 2024, eq. 15 and 16, on x0). Where there is none in `g`, it stays as it is."
+    """Take contrast back, sample by sample (Lin et al. 2024, eq. 15 and 16, on x0).
+    Where there is none in `g`, it stays as it is."""
     ratio = c.flatten(1).std(1, correction=0) / g.flatten(1).std(1, correction=0) # [B]
     return g * expand(share * ratio.nan_to_num(1., posinf=1.) + 1 - share, g)
 
@@ -89,8 +95,10 @@ def drop_labels(
     generator:torch.Generator|None=None, # for repeatable coins
 )->Tensor|None: # `[B]`, a copy with -1 in the dropped places
     "Replace each label by -1 (no label) with probability `p`. Raises `ValueError` for `p` outside [0, 1]."
-    if not 0 <= p <= 1: raise ValueError(f"p = {p}: the probability of dropping a label must lie between 0 and 1")
+    if not 0 <= p <= 1:
+        raise ValueError(f"p = {p}: the probability of dropping a label must lie between 0 and 1")
     if y is None: return None
-    coin = torch.rand(y.shape, generator=generator, device=y.device if generator is None else generator.device)
+    coin = torch.rand(y.shape, generator=generator,
+                      device=y.device if generator is None else generator.device)
     y = y.long() if y.dtype == torch.uint8 else y                          # bytes cannot hold -1
     return y.masked_fill(coin.to(y.device) < p, -1)

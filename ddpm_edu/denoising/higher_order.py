@@ -30,7 +30,8 @@ def phi(
     z:float, # where
 )->float:
     "φ₁ = (eᶻ - 1)/z, and φₖ₊₁ = (φₖ - 1/k!)/z (Hochbruck and Ostermann 2010, section 2); at 0, φₖ = 1/k!."
-    if abs(z) < 1: return math.fsum(z**m / math.factorial(m + k) for m in range(20)) # the recursion would cancel
+    if abs(z) < 1:  # the recursion would cancel
+        return math.fsum(z**m / math.factorial(m + k) for m in range(20))
     p = math.expm1(z) / z
     for j in range(1, k): p = (p - 1 / math.factorial(j)) / z
     return p
@@ -43,7 +44,7 @@ def second_order_step(
     at:float, # the level to ask at, between the two, or `s2`
     c:float, # weight of the change of mind
     i:int, # number of the step, for a message
-)->tuple[Tensor, Tensor, Tensor]: # Euler's step, the corrected one, and the second prediction; each `[B, ...]`
+)->tuple[Tensor, Tensor, Tensor]: # Euler's step, the corrected one, the second prediction: each `[B, ...]`
     "Euler's step, and the same with the second prediction taken into account."
     euler = torch.lerp(x0, x, s2 / s)
     new = predict(D, torch.lerp(x0, x, at / s), at, i)
@@ -73,8 +74,10 @@ def heun(
     s_noise:float=1., # standard deviation of that noise
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`
 )->Iterator[Step]: # `n + 1` steps; two calls each, one for the step to 0
-    "Heun's method (Karras et al. 2022, algorithm 2). Raises `ValueError` for a bad grid or a denoiser that answers with NaN."
-    return _two_stage(D, x, sigmas, (s_churn, s_tmin, s_tmax, s_noise, noise_sampler), lambda s, s2: (s2, (s / s2 - 1) / 2))
+    """Heun's method (Karras et al. 2022, algorithm 2).
+    Raises `ValueError` for a bad grid or a denoiser that answers with NaN."""
+    return _two_stage(D, x, sigmas, (s_churn, s_tmin, s_tmax, s_noise, noise_sampler),
+                      lambda s, s2: (s2, (s / s2 - 1) / 2))
 
 # %% ../../nbs/2_denoising/70_higher_order.ipynb #63a13a17
 def dpm_2(
@@ -86,7 +89,8 @@ def dpm_2(
     s_noise:float=1., # standard deviation of that noise
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`
 )->Iterator[Step]: # `n + 1` steps; two calls each, one for the step to 0
-    "DPM-Solver-2 (Lu et al. 2022a, algorithm 1), with the churn of Karras et al. Raises `ValueError` like `heun`."
+    """DPM-Solver-2 (Lu et al. 2022a, algorithm 1), with the churn of Karras et al.
+    Raises `ValueError` like `heun`."""
     def rule(s:float, s2:float)->tuple[float, float]: return log_mid(s, s2), (s - s2) / log_mid(s, s2)
     return _two_stage(D, x, sigmas, (s_churn, s_tmin, s_tmax, s_noise, noise_sampler), rule)
 
@@ -127,7 +131,8 @@ def lms(
     sigmas:Tensor, # `[n+1]` noise levels, descending to 0
     *, order:int=4, # how many slopes are remembered; 1 is Euler's method
 )->Iterator[Step]: # `n + 1` steps, one call each
-    "The linear multistep method of Adams and Bashforth, in σ. Raises `ValueError` like `heun`, or for an order below 1."
+    """The linear multistep method of Adams and Bashforth, in σ.
+    Raises `ValueError` like `heun`, or for an order below 1."""
     if order < 1: raise ValueError(f"order = {order}: `lms` remembers at least 1 slope; 4 is usual")
     s, past = as_grid(sigmas), []
     n = len(s) - 1
@@ -142,10 +147,12 @@ def lms(
 
 # %% ../../nbs/2_denoising/70_higher_order.ipynb #ceb23d3e
 def _polynomial_step(x:Tensor, known:list, s2:float)->Tensor:
-    "The exact step to `s2` for the polynomial in ln σ through the `known` (level, prediction)s; the first is where the step begins."
+    """The exact step to `s2` for the polynomial in ln σ through the `known` (level, prediction)s; the first
+    is where the step begins."""
     s, x0 = known[0]
     h = math.log(s / s2)
-    w = history_weights([math.log(s / a) / h for a, _ in known], [h * math.factorial(k) * phi(k + 1, -h) for k in range(len(known))])
+    w = history_weights([math.log(s / a) / h for a, _ in known],
+                        [h * math.factorial(k) * phi(k + 1, -h) for k in range(len(known))])
     w[0] += math.expm1(-h) # what Euler's step gives it already
     x = torch.lerp(x0, x, s2 / s)
     for wk, (_, d) in zip(w, known): x = x.add_(d, alpha=wk)
@@ -179,6 +186,7 @@ def unipc(
         new = s[i], predict(D, x, s[i], i + 1)
         if i: x = _corrector(before, past[:k], new) # the step that led here, once more
         past, before = [new, *past][:order], x
-        k = min(len(past), n - i if s[-1] == 0 else order) # towards 0 the curve becomes a line, then a constant
+        # towards 0 the curve becomes a line, then a constant
+        k = min(len(past), n - i if s[-1] == 0 else order)
         x = _predictor(x, past[:k], s2)
         yield Step(i + 1, n, s2, x, new[1], i + 1)

@@ -23,7 +23,8 @@ def sign_probes(
     seed:int=0, # the seed of the whole request
     start:int=0, # the number of the first sample, where `x` is a part of a larger request
 )->Tensor: # `[n, B, ...]` of -1 and 1
-    "Random signs for Hutchinson's estimate of a trace, the same for a sample in any batch. Raises `ValueError` for `n` below 1."
+    """Random signs for Hutchinson's estimate of a trace, the same for a sample in any batch.
+    Raises `ValueError` for `n` below 1."""
     if n < 1: raise ValueError(f"n_probes = {n}: at least one probe is needed")
     noise = SeededNoise(seed, len(x), start)
     return torch.stack([1 - 2 * (noise(x) < 0).to(x.dtype) for _ in range(n)])
@@ -33,7 +34,8 @@ def axis_probes(
 )->Tensor: # `[d, B, ...]`, without a copy for each sample
     "The axes, each √d long: with them the average is the exact trace."
     d = x[0].numel()
-    return (d**.5 * torch.eye(d, dtype=x.dtype, device=x.device)).reshape(d, 1, *x.shape[1:]).expand(d, *x.shape)
+    return (d**.5
+            * torch.eye(d, dtype=x.dtype, device=x.device)).reshape(d, 1, *x.shape[1:]).expand(d, *x.shape)
 
 # %% ../../nbs/2_denoising/90_likelihood.ipynb #4eca4a38
 def flow(
@@ -42,7 +44,8 @@ def flow(
     sigma:float, # the noise level
     probes:Iterable[Tensor], # each `[B, ...]`; on average w·wᵀ must be the identity
 )->tuple[Tensor, Tensor]: # the velocity `[B, ...]` and its divergence `[B]`
-    "v = (x - D)/σ and the average of wᵀ(∂v/∂x)w (Hutchinson 1989). Raises `ValueError` where D gives NaN or no gradient."
+    """v = (x - D)/σ and the average of wᵀ(∂v/∂x)w (Hutchinson 1989).
+    Raises `ValueError` where D gives NaN or no gradient."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         x0 = D(x, x.new_full((len(x),), sigma))
@@ -52,40 +55,49 @@ def flow(
     return v.detach(), torch.stack(parts).mean(0)
 
 def _check_answer(x0:Tensor, sigma:float)->None:
-    if not math.isfinite(x0.detach().sum()): raise ValueError(f"the denoiser gave NaN or infinity at σ = {sigma:g}: look at its weights")
-    if not x0.requires_grad: raise ValueError("no gradient leads through the denoiser: take `torch.no_grad` or `detach` out of it")
+    if not math.isfinite(x0.detach().sum()):
+        raise ValueError(f"the denoiser gave NaN or infinity at σ = {sigma:g}: look at its weights")
+    if not x0.requires_grad:
+        raise ValueError("no gradient leads through the denoiser: take `torch.no_grad` or `detach` out of it")
 
 # %% ../../nbs/2_denoising/90_likelihood.ipynb #0500f765
-ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun") # the methods of torchdiffeq that hold a tolerance
+# the methods of torchdiffeq that hold a tolerance
+ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
 
 def _solver()->Callable:
     "torchdiffeq's `odeint`, imported on demand."
     try: from torchdiffeq import odeint
-    except ImportError as e: raise ImportError("`log_likelihood` needs the package torchdiffeq: pip install torchdiffeq") from e
+    except ImportError as e:
+        raise ImportError("`log_likelihood` needs the package torchdiffeq: pip install torchdiffeq") from e
     return odeint
 
 def _check_request(x:Tensor, sigma_min:float, sigma_max:float, trace:str, method:str)->None:
     if x.ndim < 2 or not len(x) or not x.is_floating_point():
-        raise ValueError(f"`x` has shape {tuple(x.shape)} and type {x.dtype}: expected floats `[B, ...]`, at least one sample")
+        raise ValueError(f"`x` has shape {tuple(x.shape)} and type {x.dtype}: "
+                         f"expected floats `[B, ...]`, at least one sample")
     if not 0 < sigma_min < sigma_max < math.inf:
         raise ValueError(f"the levels {sigma_min} and {sigma_max} must fulfil 0 < sigma_min < sigma_max < ∞")
-    if trace not in ("hutchinson", "exact"): raise ValueError(f"trace = {trace!r}: choose 'hutchinson' or 'exact'")
-    if method not in ADAPTIVE: raise ValueError(f"method = {method!r}: choose one that holds a tolerance, {', '.join(ADAPTIVE)}")
+    if trace not in ("hutchinson", "exact"):
+        raise ValueError(f"trace = {trace!r}: choose 'hutchinson' or 'exact'")
+    if method not in ADAPTIVE:
+        raise ValueError(f"method = {method!r}: choose one that holds a tolerance, {', '.join(ADAPTIVE)}")
 
 # %% ../../nbs/2_denoising/90_likelihood.ipynb #dbb72132
 def log_likelihood(
     D:Callable[..., Tensor], # a denoiser through which gradients can pass
     x:Tensor, # `[B, ...]` samples, in [-1, 1] where they are images
-    sigma_min:float, sigma_max:float, # the density is that of data with noise of level `sigma_min`; at `sigma_max` only noise must be left
-    trace:str="hutchinson", # "hutchinson": random probes; "exact": one backward pass for each number in a sample
+    sigma_min:float, # the density is that of data with noise of this level
+    sigma_max:float, # where only noise must be left
+    trace:str="hutchinson", # "hutchinson": random probes; "exact": a backward pass for each number
     n_probes:int=1, # how many random probes
-    seed:int=0, start:int=0, # of the probes, and the number of the first sample where `x` is a part of a larger request
+    seed:int=0, start:int=0, # of the probes; the number of the first sample in a larger request
     probes:Tensor|None=None, # `[n, B, ...]`, instead of either
     rtol:float=1e-4, atol:float=1e-4, # errors allowed in a step, relative and absolute
     method:str="dopri5", # one of `ADAPTIVE`
     **cond:Any, # labels `y` and other conditions for the denoiser
 )->tuple[Tensor, int]: # nats for each sample `[B]`, and how often the denoiser was called
-    "Log-density by the probability-flow ODE (Song et al. 2021, eq. 39). Raises `ValueError`; `ImportError` without torchdiffeq."
+    """Log-density by the probability-flow ODE (Song et al. 2021, eq. 39).
+    Raises `ValueError`; `ImportError` without torchdiffeq."""
     _check_request(x, sigma_min, sigma_max, trace, method)
     if probes is None: probes = axis_probes(x) if trace == "exact" else sign_probes(x, n_probes, seed, start)
     odeint, ask, calls = _solver(), partial(D, **cond), 0
@@ -94,8 +106,10 @@ def log_likelihood(
         calls += 1
         return flow(ask, state[0], sigma.item(), probes)
     with torch.no_grad():
-        end, spread = odeint(rates, (x, x.new_zeros(len(x))), x.new_tensor([sigma_min, sigma_max]), rtol=rtol, atol=atol, method=method)
-    noise = -(end[-1] / sigma_max).square() / 2 - math.log(sigma_max) - math.log(2 * math.pi) / 2 # plain noise, for each number
+        end, spread = odeint(rates, (x, x.new_zeros(len(x))),
+                             x.new_tensor([sigma_min, sigma_max]), rtol=rtol, atol=atol, method=method)
+    # plain noise, for each number
+    noise = -(end[-1] / sigma_max).square() / 2 - math.log(sigma_max) - math.log(2 * math.pi) / 2
     return noise.flatten(1).sum(1) + spread[-1], calls
 
 # %% ../../nbs/2_denoising/90_likelihood.ipynb #c70862f5
@@ -105,7 +119,8 @@ def dequantise(
     start:int=0, # the number of the first image, where `x` is a part of a larger request
     levels:int=256, # how many steps there are
 )->Tensor: # the same with each value moved within its own step; up to half a step beyond [-1, 1]
-    "Uniform dequantisation (Theis et al. 2016): noise as wide as the gap between two values, the same for an image in any batch."
+    """Uniform dequantisation (Theis et al. 2016): noise as wide as the gap between two values, the same for
+    an image in any batch."""
     return x + 2 / (levels - 1) * (torch.special.ndtr(SeededNoise(seed, len(x), start)(x)) - .5)
 
 def bits_per_dim(

@@ -22,7 +22,8 @@ def ancestral_split(
     s2:float, # noise level after the step, below `s`
     eta:float=1., # share of fresh noise: 0 none (DDIM), 1 as in DDPM
 )->tuple[float, float]: # (level of the old noise that is kept, level of the fresh noise)
-    "Split the level `s2` into old and fresh noise (Song et al. 2021, eq. 16, in variance-exploding coordinates)."
+    """Split the level `s2` into old and fresh noise (Song et al. 2021, eq. 16, in variance-exploding
+    coordinates)."""
     up = min(s2, eta * s2 * max(0., 1 - (s2 / s)**2)**.5) # above η = 1 all of it at most
     return max(0., s2**2 - up**2)**.5, up
 
@@ -31,7 +32,8 @@ def beta_split(
     s:float, # noise level now
     s2:float, # noise level after the step, below `s`
 )->tuple[float, float]: # (level of the old noise that is kept, level of the fresh noise)
-    "Like `ancestral_split` with `eta=1`, but with the forward variance β as the fresh noise (Ho et al. 2020, section 3.2)."
+    """Like `ancestral_split` with `eta=1`, but with the forward variance β as the fresh noise (Ho et al.
+    2020, section 3.2)."""
     if s2 == 0: return 0., 0.
     if s == float("inf"): return 0., (1 + s2**2)**.5 # the limit of the line below
     return s2**2 / s, ((s**2 - s2**2) * (1 + s2**2) / (1 + s**2))**.5
@@ -42,11 +44,14 @@ def as_grid(
 )->list[float]: # the same as Python numbers
     "Check a list of noise levels; raises `ValueError` if it is empty, unsorted, negative or not finite."
     s = torch.as_tensor(sigmas)
-    if s.ndim != 1 or len(s) < 2: raise ValueError(f"`sigmas` has shape {list(s.shape)}, but a step needs at least two levels, in one row")
+    if s.ndim != 1 or len(s) < 2:
+        raise ValueError(f"`sigmas` has shape {list(s.shape)}, "
+                         f"but a step needs at least two levels, in one row")
     s = s.double().tolist()
     for i, (a, b) in enumerate(pairwise(s), 1):
         if not (0 <= b < a < float("inf")):
-            raise ValueError(f"`sigmas` must fall at each step and stay at 0 or above, but goes from {a:g} to {b:g} at step {i}")
+            raise ValueError(f"`sigmas` must fall at each step and stay at 0 or above, "
+                             f"but goes from {a:g} to {b:g} at step {i}")
     return s
 
 # %% ../../nbs/2_denoising/30_samplers.ipynb #b179376d
@@ -59,7 +64,8 @@ def predict(
     "Ask the denoiser; raises `ValueError` if it answers with NaN or infinity."
     x0 = D(x, x.new_full((len(x),), s))
     if not math.isfinite(x0.sum(dtype=torch.float32 if x0.element_size() < 4 else None)):
-        raise ValueError(f"the denoiser answered with NaN or infinity in step {i}, at σ = {s:g}: look at its input there or its weights")
+        raise ValueError(f"the denoiser answered with NaN or infinity in step {i}, "
+                         f"at σ = {s:g}: look at its input there or its weights")
     return x0
 
 def fresh_noise(
@@ -77,10 +83,11 @@ def ddim(
     x:Tensor, # `[B, ...]`, the start: data + `sigmas[0]`·noise
     sigmas:Tensor, # `[n+1]` noise levels, descending to 0
     eta:float=0., # share of fresh noise: 0 deterministic, 1 DDPM
-    noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`, for instance a `SeededNoise`: see `fresh_noise`
-    split:Callable|None=None, # (sigma, next sigma) → (kept, fresh_noise) levels; by default `ancestral_split` with `eta`
+    noise_sampler:Callable=torch.randn_like, # gives noise like `x`, for instance a `SeededNoise`
+    split:Callable|None=None, # (sigma, next sigma) → (kept, fresh_noise); else `ancestral_split`
 )->Iterator[Step]: # `n + 1` steps, the first is the start
-    "DDIM with any `eta` (Song et al. 2021, eq. 12): Euler's method at `eta=0`, DDPM's ancestral sampling at 1."
+    """DDIM with any `eta` (Song et al. 2021, eq. 12): Euler's method at `eta=0`, DDPM's ancestral sampling at
+    1."""
     s, split = as_grid(sigmas), split or (lambda s, s2: ancestral_split(s, s2, eta))
     n = len(s) - 1
     yield Step(0, n, s[0], x, None, 0)
@@ -97,10 +104,12 @@ def churned(
     s:float, # its noise level
     n:int, # steps of the walk, which share `s_churn` among them
     s_churn:float, s_tmin:float, s_tmax:float, s_noise:float, # see `euler`
-    noise_sampler:Callable, # `noise_sampler(x)`, plain fresh noise; the noise goes up here, so a path is not asked
+    noise_sampler:Callable, # `noise_sampler(x)`, plain noise: here it goes up, so no path is asked
 )->tuple[Tensor, float]: # the noisier state and its level; the same two where there is no churn
-    "Raise the noise level before a step (Karras et al. 2022, algorithm 2). Raises `ValueError` for a negative `s_churn` or `s_noise`."
-    if s_churn < 0 or s_noise < 0: raise ValueError(f"`s_churn` is {s_churn:g} and `s_noise` {s_noise:g}: both must be 0 or more")
+    """Raise the noise level before a step (Karras et al. 2022, algorithm 2).
+    Raises `ValueError` for a negative `s_churn` or `s_noise`."""
+    if s_churn < 0 or s_noise < 0:
+        raise ValueError(f"`s_churn` is {s_churn:g} and `s_noise` {s_noise:g}: both must be 0 or more")
     gamma = min(s_churn / n, 2**.5 - 1) if s_tmin <= s <= s_tmax else 0.
     if not gamma: return x, s
     hat = s * (1 + gamma)
@@ -117,7 +126,8 @@ def euler(
     s_noise:float=1., # standard deviation of that noise
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`
 )->Iterator[Step]: # `n + 1` steps, the first is the start
-    "Euler's method for the probability-flow equation (Karras et al. 2022, algorithm 2 without its correction)."
+    """Euler's method for the probability-flow equation (Karras et al. 2022, algorithm 2 without its
+    correction)."""
     s = as_grid(sigmas); n = len(s) - 1
     yield Step(0, n, s[0], x, None, 0)
     for i in range(n):

@@ -17,24 +17,28 @@ from torch import Tensor
 
 # %% ../../nbs/2_denoising/10_schedules.ipynb #9e0abdc6
 def _check_betas(betas:Tensor)->Tensor:
-    if betas.ndim != 1: raise ValueError(f"`betas` must be one list of numbers, not a tensor of shape {tuple(betas.shape)}")
+    if betas.ndim != 1:
+        raise ValueError(f"`betas` must be one list of numbers, not a tensor of shape {tuple(betas.shape)}")
     if len(betas) == 0: raise ValueError("a schedule of length 0: `betas` needs at least one step")
     bad = ~((betas > 0) & (betas < 1)) # also true for NaN
     if len(betas) > 1: bad[-1] &= betas[-1] != 1 # the last may be exactly 1: `rescale_zero_terminal_snr`
     if bad.any():
         i = bad.nonzero()[0].item()
-        raise ValueError(f"betas[{i}] = {betas[i].item():.4g}, but each beta must lie between 0 and 1; clip it, to 0.999 for instance")
+        raise ValueError(f"betas[{i}] = {betas[i].item():.4g}, "
+                         f"but each beta must lie between 0 and 1; clip it, to 0.999 for instance")
     return betas
 
 def alphas_cumprod(
     betas:Tensor, # `[T]`, each strictly between 0 and 1; the last may be 1
 )->Tensor: # `[T]`, the share of the data's variance left after each step, falling
-    "Running product of `1 - betas` (Ho et al. 2020, eq. 4). Raises `ValueError` for an empty list or a beta outside (0, 1)."
+    """Running product of `1 - betas` (Ho et al. 2020, eq. 4).
+    Raises `ValueError` for an empty list or a beta outside (0, 1)."""
     return (1 - _check_betas(betas)).cumprod(0)
 
 # %% ../../nbs/2_denoising/10_schedules.ipynb #d9ed8afc
 def _check_T(T:int)->int:
-    if T != int(T) or T < 1: raise ValueError(f"T = {T}: a schedule needs a whole number of steps, at least 1")
+    if T != int(T) or T < 1:
+        raise ValueError(f"T = {T}: a schedule needs a whole number of steps, at least 1")
     return int(T)
 
 def linear_beta_schedule(
@@ -42,11 +46,14 @@ def linear_beta_schedule(
     beta_start:float=1e-4, # the first beta, if T were 1000
     beta_end:float=0.02, # the last beta, if T were 1000
 )->Tensor: # `[T]` float64
-    "A straight line between both ends times `1000/T` (Ho et al. 2020, section 4). Raises `ValueError` where a beta would leave (0, 1)."
+    """A straight line between both ends times `1000/T` (Ho et al. 2020, section 4).
+    Raises `ValueError` where a beta would leave (0, 1)."""
     ends = [1000 / _check_T(T) * b for b in (beta_start, beta_end)]
     if max(ends) >= 1 and max(beta_start, beta_end) < 1:
-        raise ValueError(f"linear_beta_schedule(T={T}): a beta would reach {max(ends):.4g}, and all must be below 1; "
-                         f"use more than {1000 * max(beta_start, beta_end):.4g} steps, or `cosine_beta_schedule({T})`")
+        raise ValueError(f"linear_beta_schedule(T={T}): a beta would reach {max(ends):.4g}, "
+                         f"and all must be below 1; "
+                         f"use more than {1000 * max(beta_start, beta_end):.4g} "
+                         f"steps, or `cosine_beta_schedule({T})`")
     return _check_betas(torch.linspace(*ends, int(T), dtype=torch.float64))
 
 # %% ../../nbs/2_denoising/10_schedules.ipynb #70051320
@@ -54,7 +61,8 @@ def _betas_from_curve(
     f:Tensor, # `[T+1]`, what is left at t = 0 … T, up to a common factor
     max_beta:float, # ceiling
 )->Tensor: # `[T]`
-    if not 0 < max_beta < 1: raise ValueError(f"max_beta = {max_beta}: the ceiling must lie between 0 and 1, such as 0.999")
+    if not 0 < max_beta < 1:
+        raise ValueError(f"max_beta = {max_beta}: the ceiling must lie between 0 and 1, such as 0.999")
     return _check_betas((1 - f[1:] / f[:-1]).clamp(max=max_beta))
 
 def cosine_beta_schedule(
@@ -62,7 +70,8 @@ def cosine_beta_schedule(
     s:float=0.008, # offset, as a share of the whole time, at least 0
     max_beta:float=.999, # ceiling; the formula alone would end at 1
 )->Tensor: # `[T]` float64
-    "A squared cosine in `alphas_cumprod` (Nichol & Dhariwal 2021, eq. 17). Raises `ValueError` unless T ≥ 1, s ≥ 0, 0 < max_beta < 1."
+    """A squared cosine in `alphas_cumprod` (Nichol & Dhariwal 2021, eq. 17).
+    Raises `ValueError` unless T ≥ 1, s ≥ 0, 0 < max_beta < 1."""
     if s < 0: raise ValueError(f"s = {s}: the offset must be at least 0")
     t = torch.linspace(0, 1, _check_T(T) + 1, dtype=torch.float64)
     return _betas_from_curve(torch.cos((t + s) / (1 + s) * math.pi / 2)**2, max_beta)
@@ -75,8 +84,10 @@ def sigmoid_beta_schedule(
     tau:float=1, # temperature, above 0: smaller bends more sharply
     max_beta:float=.999, # ceiling; the formula alone would end at 1
 )->Tensor: # `[T]` float64
-    "An S in `alphas_cumprod` (Jabri et al. 2022). Raises `ValueError` unless T ≥ 1, start < end, tau > 0, 0 < max_beta < 1."
-    if not (start < end and tau > 0): raise ValueError(f"start = {start}, end = {end}, tau = {tau}: needs start < end and tau > 0")
+    """An S in `alphas_cumprod` (Jabri et al. 2022).
+    Raises `ValueError` unless T ≥ 1, start < end, tau > 0, 0 < max_beta < 1."""
+    if not (start < end and tau > 0):
+        raise ValueError(f"start = {start}, end = {end}, tau = {tau}: needs start < end and tau > 0")
     z = torch.linspace(start, end, _check_T(T) + 1, dtype=torch.float64) / tau
     return _betas_from_curve(torch.sigmoid(z[-1]) - torch.sigmoid(z), max_beta)
 
@@ -87,13 +98,15 @@ SCHEDULES: dict[str, Callable[..., Tensor]] = { # beta schedules by name; each t
 # %% ../../nbs/2_denoising/10_schedules.ipynb #eaf2b1c0
 def _check_ac(ac:Tensor)->Tensor:
     if not ((ac > 0) & (ac <= 1)).all():
-        raise ValueError(f"`alphas_cumprod` runs from {ac.min():.4g} to {ac.max():.4g}, but each must be above 0 and at most 1")
+        raise ValueError(f"`alphas_cumprod` runs from {ac.min():.4g} to {ac.max():.4g}, "
+                         f"but each must be above 0 and at most 1")
     return ac
 
 def sigmas_from_alphas_cumprod(
     ac:Tensor, # any shape, above 0 and at most 1
 )->Tensor: # same shape: the noise levels
-    "`√((1-ac)/ac)`, 0 for untouched data. Raises `ValueError` outside (0, 1]: at 0 the noise level is infinite."
+    """`√((1-ac)/ac)`, 0 for untouched data.
+    Raises `ValueError` outside (0, 1]: at 0 the noise level is infinite."""
     return ((1 - _check_ac(ac)) / ac).sqrt()
 
 def alphas_cumprod_from_sigmas(
@@ -113,9 +126,12 @@ def snr(
 def rescale_zero_terminal_snr(
     betas:Tensor, # `[T]`, a schedule of at least two steps
 )->Tensor: # `[T]` float64, the last is exactly 1
-    "Stretch a schedule so that nothing is left at its end (Lin et al. 2024, algorithm 1). Raises `ValueError` for fewer than two steps."
+    """Stretch a schedule so that nothing is left at its end (Lin et al. 2024, algorithm 1).
+    Raises `ValueError` for fewer than two steps."""
     root = alphas_cumprod(betas.double()).sqrt()
-    if len(root) < 2: raise ValueError("a schedule of one step cannot be stretched: it needs a first step to keep and a last one to lower")
+    if len(root) < 2:
+        raise ValueError("a schedule of one step cannot be stretched: "
+                         "it needs a first step to keep and a last one to lower")
     ac = ((root - root[-1]) * root[0] / (root[0] - root[-1]))**2
     return 1 - ac / torch.cat([ac.new_ones(1), ac[:-1]])
 
@@ -134,7 +150,8 @@ def _sigmas(betas:Tensor, ac:Tensor)->Tensor:
 def diffusion_buffers(
     betas:Tensor, # `[T]`, each strictly between 0 and 1; the last may be 1
 )->dict[str, Tensor]: # twelve columns by name, each `[T]` float64
-    "All constants of a schedule in float64 (Ho et al. 2020, eq. 4, 7); cast them once. Raises `ValueError` like `alphas_cumprod`."
+    """All constants of a schedule in float64 (Ho et al. 2020, eq. 4, 7); cast them once.
+    Raises `ValueError` like `alphas_cumprod`."""
     betas = betas.double(); ac = alphas_cumprod(betas)
     prev = torch.cat([ac.new_ones(1), ac[:-1]]) # [T], what was left one step earlier
     return {"betas": betas, "alphas_cumprod": ac, "alphas_cumprod_prev": prev,
@@ -148,8 +165,10 @@ def spaced_timesteps(
     n:int, # how many of them to use, 1 … T
     spacing:str="trailing", # `"trailing"` (has T-1), `"leading"` (has 0) or `"linspace"` (has both)
 )->Tensor: # `[n]` long, descending
-    "Choose `n` of `T` timesteps (Lin et al. 2024, table 2). Raises `ValueError` for `n` outside 1 … T or an unknown spacing."
-    if n > _check_T(T): raise ValueError(f"n = {n} sampling steps, but the schedule has only T = {T}: use at most {T}")
+    """Choose `n` of `T` timesteps (Lin et al. 2024, table 2).
+    Raises `ValueError` for `n` outside 1 … T or an unknown spacing."""
+    if n > _check_T(T):
+        raise ValueError(f"n = {n} sampling steps, but the schedule has only T = {T}: use at most {T}")
     if n < 1: raise ValueError(f"n = {n} sampling steps: use at least 1")
     down = torch.arange(n, 0, -1, dtype=torch.float64) # n, n-1, …, 1
     if spacing == "trailing": return (down * T / n).round().long() - 1
@@ -159,10 +178,13 @@ def spaced_timesteps(
 
 # %% ../../nbs/2_denoising/10_schedules.ipynb #0804bf37
 def _ramp(n:int, sigma_min:float, sigma_max:float)->Tensor: # `[n]` float64, from 0 to 1
-    if n != int(n) or n < 1: raise ValueError(f"n = {n}: a grid of noise levels needs a whole number of steps, at least 1")
-    if not sigma_min > 0: raise ValueError(f"sigma_min = {sigma_min}: it must be above 0, the 0 at the end is added; try 0.002")
+    if n != int(n) or n < 1:
+        raise ValueError(f"n = {n}: a grid of noise levels needs a whole number of steps, at least 1")
+    if not sigma_min > 0:
+        raise ValueError(f"sigma_min = {sigma_min}: it must be above 0, the 0 at the end is added; try 0.002")
     if not sigma_min < sigma_max < math.inf:
-        raise ValueError(f"sigma_min = {sigma_min} and sigma_max = {sigma_max}: the first must be below the second, both finite")
+        raise ValueError(f"sigma_min = {sigma_min} and sigma_max = {sigma_max}: "
+                         f"the first must be below the second, both finite")
     return torch.linspace(0, 1, int(n), dtype=torch.float64)
 
 def _and_zero(sigmas:Tensor)->Tensor: return torch.cat([sigmas, sigmas.new_zeros(1)])
@@ -173,7 +195,8 @@ def karras_sigmas(
     sigma_max:float, # the first level
     rho:float=7., # above 0: the larger, the more levels at the clean end
 )->Tensor: # `[n+1]` float64, falling, the last is 0
-    "Levels whose root of order `rho` falls evenly (Karras et al. 2022, eq. 5). Raises `ValueError` for n < 1 or ends out of order."
+    """Levels whose root of order `rho` falls evenly (Karras et al. 2022, eq. 5).
+    Raises `ValueError` for n < 1 or ends out of order."""
     u = _ramp(n, sigma_min, sigma_max)
     if not rho > 0: raise ValueError(f"rho = {rho}: it must be above 0; 7 is usual")
     return _and_zero((sigma_max**(1 / rho) + u * (sigma_min**(1 / rho) - sigma_max**(1 / rho)))**rho)
@@ -205,7 +228,8 @@ def vp_sigmas(
     beta_min:float=.1, # where it starts, 0 or above
     eps:float=1e-3, # the last time before 0, between 0 and 1
 )->Tensor: # `[n+1]` float64, falling, the last is 0
-    "Levels evenly in the time of the VP schedule (Karras et al. 2022, table 1). Raises `ValueError` for n < 1 or a wrong β or time."
+    """Levels evenly in the time of the VP schedule (Karras et al. 2022, table 1).
+    Raises `ValueError` for n < 1 or a wrong β or time."""
     if not (beta_d > 0 and beta_min >= 0):
         raise ValueError(f"beta_d = {beta_d} and beta_min = {beta_min}: β must rise, and start at 0 or above")
     t = 1 - _ramp(n, eps, 1.) * (1 - eps)

@@ -24,14 +24,16 @@ def sde_split(
     s2:float, # noise level after the step, below `s`
     eta:float=1., # strength of the noise: 0 none, 1 as in DDPM
 )->tuple[float, float]: # (level of the old noise that is kept, level of the fresh noise)
-    "Split the level `s2` as the stochastic equation with a constant prediction does (from Karras et al. 2022, eq. 6)."
+    """Split the level `s2` as the stochastic equation with a constant prediction does (from Karras et al.
+    2022, eq. 6)."""
     if s2 == 0: return 0., 0.
     return s2 * (s2 / s)**eta, s2 * math.sqrt(-math.expm1(2 * eta * math.log(s2 / s)))
 
 # %% ../../nbs/2_denoising/80_stochastic.ipynb #d483301a
 def _grid(sigmas:Tensor, eta:float, s_noise:float)->list[float]:
     "The levels; raises `ValueError` for a bad list, or a negative `eta` or `s_noise`."
-    if not (eta >= 0 and s_noise >= 0): raise ValueError(f"`eta` is {eta:g} and `s_noise` {s_noise:g}: both must be 0 or more")
+    if not (eta >= 0 and s_noise >= 0):
+        raise ValueError(f"`eta` is {eta:g} and `s_noise` {s_noise:g}: both must be 0 or more")
     return as_grid(sigmas)
 
 def with_noise(
@@ -61,8 +63,10 @@ def euler_ancestral(
 
 # %% ../../nbs/2_denoising/80_stochastic.ipynb #e07e869e
 @torch.no_grad()
-def _two_calls(D:Callable, x:Tensor, sigmas:Tensor, eta:float, s_noise:float, noise_sampler:Callable, weight:Callable)->Iterator[Step]:
-    "Half-way, look again, go down with what was seen, add noise. `weight(s, m, s_down)` is that of the change of mind."
+def _two_calls(D:Callable, x:Tensor, sigmas:Tensor,
+               eta:float, s_noise:float, noise_sampler:Callable, weight:Callable)->Iterator[Step]:
+    """Half-way, look again, go down with what was seen, add noise.
+    `weight(s, m, s_down)` is that of the change of mind."""
     s, nfe = _grid(sigmas, eta, s_noise), 0; n = len(s) - 1
     yield Step(0, n, s[0], x, None, 0)
     for i in range(n):
@@ -84,7 +88,8 @@ def dpm_2_ancestral(
     s_noise:float=1., # factor on the fresh noise
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`
 )->Iterator[Step]: # two calls a step, one where it ends at level 0
-    "`dpm_2` with fresh noise (Karras et al. 2022, algorithm 2, with its second call at the middle of ln σ; as in k-diffusion)."
+    """`dpm_2` with fresh noise (Karras et al. 2022, algorithm 2, with its second call at the middle of ln σ;
+    as in k-diffusion)."""
     return _two_calls(D, x, sigmas, eta, s_noise, noise_sampler, lambda s, m, down: (s - down) / m)
 
 def dpmpp_2s_ancestral(
@@ -109,8 +114,10 @@ def dpmpp_sde(
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`, for instance a `BrownianNoise`
     r:float=.5, # where the second call is made, as a share of the step in ln σ
 )->Iterator[Step]: # two calls a step, one where it ends at level 0
-    "DPM-Solver++ (stochastic) with a noisy midpoint, as in k-diffusion (after Lu et al. 2022). Raises `ValueError` unless 0 < `r` ≤ 1."
-    if not 0 < r <= 1: raise ValueError(f"`r` is {r:g}: the second call lies within the step, so above 0 and at most 1")
+    """DPM-Solver++ (stochastic) with a noisy midpoint, as in k-diffusion (after Lu et al. 2022).
+    Raises `ValueError` unless 0 < `r` ≤ 1."""
+    if not 0 < r <= 1:
+        raise ValueError(f"`r` is {r:g}: the second call lies within the step, so above 0 and at most 1")
     s, nfe, mix = _grid(sigmas, eta, s_noise), 0, 1 / (2 * r); n = len(s) - 1
     def walk(x0:Tensor, x:Tensor, a:float, b:float)->Tensor:
         down, up = ancestral_split(a, b, eta)
@@ -127,8 +134,10 @@ def dpmpp_sde(
 
 # %% ../../nbs/2_denoising/80_stochastic.ipynb #fdd582a3
 @torch.no_grad()
-def _multistep(D:Callable, x:Tensor, sigmas:Tensor, eta:float, s_noise:float, noise_sampler:Callable, correct:Callable)->Iterator[Step]:
-    "One call a step. `correct(x, x0, z, h, past)` changes the first-order step; `past` holds (h, answer) of earlier steps, newest first."
+def _multistep(D:Callable, x:Tensor, sigmas:Tensor,
+               eta:float, s_noise:float, noise_sampler:Callable, correct:Callable)->Iterator[Step]:
+    """One call a step. `correct(x, x0, z, h, past)` changes the first-order step; `past` holds (h, answer) of
+    earlier steps, newest first."""
     s, past = _grid(sigmas, eta, s_noise), []; n = len(s) - 1
     yield Step(0, n, s[0], x, None, 0)
     for i in range(n):
@@ -152,9 +161,11 @@ def dpmpp_2m_sde(
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`, for instance a `BrownianNoise`
     solver_type:str="midpoint", # what is made of the slope: "midpoint" or "heun"
 )->Iterator[Step]: # one call a step
-    "DPM-Solver++(2M) SDE, as in k-diffusion (after Lu et al. 2022, DPM-Solver++). Raises `ValueError` for an unknown `solver_type`."
+    """DPM-Solver++(2M) SDE, as in k-diffusion (after Lu et al. 2022, DPM-Solver++).
+    Raises `ValueError` for an unknown `solver_type`."""
     weights = {"midpoint": lambda z: -math.expm1(-z) / 2, "heun": lambda z: z * phi(2, -z)}
-    if solver_type not in weights: raise ValueError(f"`solver_type` is {solver_type!r}: choose 'midpoint' or 'heun'")
+    if solver_type not in weights:
+        raise ValueError(f"`solver_type` is {solver_type!r}: choose 'midpoint' or 'heun'")
     def correct(x:Tensor, x0:Tensor, z:float, h:float, past:list[tuple[float, Tensor]])->None:
         h_last, old = past[0]
         x.add_(x0 - old, alpha=weights[solver_type](z) * h / h_last)
@@ -173,13 +184,15 @@ def dpmpp_3m_sde(
     def correct(x:Tensor, x0:Tensor, z:float, h:float, past:list[tuple[float, Tensor]])->None:
         slopes = [(b - a) / dt for b, (dt, a) in zip([x0, past[0][1]], past)]       # the newest first
         if len(slopes) == 1: x.add_(slopes[0], alpha=z * phi(2, -z) * h); return
-        h1 = past[0][0]; curve = (slopes[0] - slopes[1]) / (h1 + past[1][0])              # half of the second derivative
-        x.add_(slopes[0].add(curve, alpha=h1), alpha=z * phi(2, -z) * h).add_(curve, alpha=z * phi(3, -z) * h**2)
+        h1 = past[0][0]; curve = (slopes[0] - slopes[1]) / (h1 + past[1][0])  # half of the second derivative
+        x.add_(slopes[0].add(curve, alpha=h1),
+               alpha=z * phi(2, -z) * h).add_(curve, alpha=z * phi(3, -z) * h**2)
     return _multistep(D, x, sigmas, eta, s_noise, noise_sampler, correct)
 
 # %% ../../nbs/2_denoising/80_stochastic.ipynb #945029e0
 class BrownianNoise:
-    "Noise from a Brownian path of each sample's own, for `noise_sampler`: the same path, however many steps. Needs the package torchsde."
+    """Noise from a Brownian path of each sample's own, for `noise_sampler`: the same path, however many
+    steps. Needs the package torchsde."""
     ends = math.exp(-15), math.exp(15) # the levels between which the paths run
     def __init__(self,
         seed:int, # the seed of the whole request
@@ -187,12 +200,15 @@ class BrownianNoise:
         start:int=0, # the number of the batch's first sample
     ):
         try: from torchsde import BrownianTree
-        except ImportError as e: raise ImportError("`BrownianNoise` needs the package torchsde: pip install torchsde") from e
-        self.tree, self.seeds, self.trees, self.like = BrownianTree, [hash_seed(seed, start + i) for i in range(n)], [], None
+        except ImportError as e:
+            raise ImportError("`BrownianNoise` needs the package torchsde: pip install torchsde") from e
+        self.tree, self.seeds, self.trees, self.like = BrownianTree, [hash_seed(seed, start + i)
+            for i in range(n)], [], None
 
     def __call__(self, x:Tensor)->Tensor:
         "There is no answer without an interval: raises `TypeError`."
-        raise TypeError("a Brownian path says how far it moves between two levels, no more: for churn take `SeededNoise`")
+        raise TypeError("a Brownian path says how far it moves between "
+                        "two levels, no more: for churn take `SeededNoise`")
 
     def _make_trees(self, x:Tensor)->None:
         w = torch.zeros(x.shape[1:], dtype=x.dtype if x.dtype == torch.float64 else torch.float32)
@@ -208,8 +224,10 @@ def between(self:BrownianNoise,
     "The noise for a step. Raises `ValueError` for another batch than the first, or levels outside `ends`."
     if not self.trees: self._make_trees(x)
     if x.shape[1:] != self.like[1:] or len(x) != len(self.trees):
-        raise ValueError(f"paths for {[len(self.trees), *self.like[1:]]} were asked for {list(x.shape)}: make a new `BrownianNoise`")
+        raise ValueError(f"paths for {[len(self.trees), *self.like[1:]]} were asked for {list(x.shape)}: "
+                         f"make a new `BrownianNoise`")
     if not self.ends[0] <= s2 < s <= self.ends[1]:
-        raise ValueError(f"a step from {s:g} to {s2:g}: paths run down from {self.ends[1]:.0f} to {self.ends[0]:.0e}")
+        raise ValueError(f"a step from {s:g} to {s2:g}: paths "
+                         f"run down from {self.ends[1]:.0f} to {self.ends[0]:.0e}")
     a, b = math.log(s2), math.log(s)
     return (torch.stack([tree(a, b) for tree in self.trees]) / -(b - a)**.5).to(x)

@@ -15,7 +15,8 @@ def sde_split(
     s2:float, # noise level after the step, below `s`
     eta:float=1., # strength of the noise: 0 none, 1 as in DDPM
 )->tuple[float, float]: # (level of the old noise that is kept, level of the fresh noise)
-    "Split the level `s2` as the stochastic equation with a constant prediction does (from Karras et al. 2022, eq. 6)."
+    """Split the level `s2` as the stochastic equation with a constant prediction does (from Karras et al.
+    2022, eq. 6)."""
     ...
 
 def _grid(sigmas:Tensor, eta:float, s_noise:float)->list[float]:
@@ -42,8 +43,10 @@ def euler_ancestral(
     "Euler steps with fresh noise: DDIM with that `eta`, by the name it has in k-diffusion."
     ...
 
-def _two_calls(D:Callable, x:Tensor, sigmas:Tensor, eta:float, s_noise:float, noise_sampler:Callable, weight:Callable)->Iterator[Step]:
-    "Half-way, look again, go down with what was seen, add noise. `weight(s, m, s_down)` is that of the change of mind."
+def _two_calls(D:Callable, x:Tensor, sigmas:Tensor,
+               eta:float, s_noise:float, noise_sampler:Callable, weight:Callable)->Iterator[Step]:
+    """Half-way, look again, go down with what was seen, add noise.
+    `weight(s, m, s_down)` is that of the change of mind."""
     ...
 
 def dpm_2_ancestral(
@@ -54,7 +57,8 @@ def dpm_2_ancestral(
     s_noise:float=1., # factor on the fresh noise
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`
 )->Iterator[Step]: # two calls a step, one where it ends at level 0
-    "`dpm_2` with fresh noise (Karras et al. 2022, algorithm 2, with its second call at the middle of ln σ; as in k-diffusion)."
+    """`dpm_2` with fresh noise (Karras et al. 2022, algorithm 2, with its second call at the middle of ln σ;
+    as in k-diffusion)."""
     ...
 
 def dpmpp_2s_ancestral(
@@ -77,11 +81,14 @@ def dpmpp_sde(
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`, for instance a `BrownianNoise`
     r:float=.5, # where the second call is made, as a share of the step in ln σ
 )->Iterator[Step]: # two calls a step, one where it ends at level 0
-    "DPM-Solver++ (stochastic) with a noisy midpoint, as in k-diffusion (after Lu et al. 2022). Raises `ValueError` unless 0 < `r` ≤ 1."
+    """DPM-Solver++ (stochastic) with a noisy midpoint, as in k-diffusion (after Lu et al. 2022).
+    Raises `ValueError` unless 0 < `r` ≤ 1."""
     ...
 
-def _multistep(D:Callable, x:Tensor, sigmas:Tensor, eta:float, s_noise:float, noise_sampler:Callable, correct:Callable)->Iterator[Step]:
-    "One call a step. `correct(x, x0, z, h, past)` changes the first-order step; `past` holds (h, answer) of earlier steps, newest first."
+def _multistep(D:Callable, x:Tensor, sigmas:Tensor,
+               eta:float, s_noise:float, noise_sampler:Callable, correct:Callable)->Iterator[Step]:
+    """One call a step. `correct(x, x0, z, h, past)` changes the first-order step; `past` holds (h, answer) of
+    earlier steps, newest first."""
     ...
 
 def dpmpp_2m_sde(
@@ -93,7 +100,8 @@ def dpmpp_2m_sde(
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`, for instance a `BrownianNoise`
     solver_type:str="midpoint", # what is made of the slope: "midpoint" or "heun"
 )->Iterator[Step]: # one call a step
-    "DPM-Solver++(2M) SDE, as in k-diffusion (after Lu et al. 2022, DPM-Solver++). Raises `ValueError` for an unknown `solver_type`."
+    """DPM-Solver++(2M) SDE, as in k-diffusion (after Lu et al. 2022, DPM-Solver++).
+    Raises `ValueError` for an unknown `solver_type`."""
     ...
 
 def dpmpp_3m_sde(
@@ -108,7 +116,8 @@ def dpmpp_3m_sde(
     ...
 
 class BrownianNoise():
-    "Noise from a Brownian path of each sample's own, for `noise_sampler`: the same path, however many steps. Needs the package torchsde."
+    """Noise from a Brownian path of each sample's own, for `noise_sampler`: the same path, however many
+    steps. Needs the package torchsde."""
     ends = math.exp(-15), math.exp(15) # the levels between which the paths run
     tree: Any
     seeds: list

@@ -17,8 +17,8 @@ from .stochastic import dpmpp_sde, euler_ancestral
 
 # %% ../../nbs/2_denoising/85_table.ipynb #42b75e8d
 SAMPLERS = {f.__name__: f for f in [ # by name, as `model.sample(sampler=...)` takes them
-    ddpm, ddim, euler, euler_ancestral, heun, dpm_2, dpm_2_ancestral, lms, dpm_fast, dpm_adaptive, dpmpp_2s_ancestral, dpmpp_sde, dpmpp_2m,
-    dpmpp_2m_sde, dpmpp_3m_sde, unipc]}
+    ddpm, ddim, euler, euler_ancestral, heun, dpm_2, dpm_2_ancestral, lms, dpm_fast, dpm_adaptive,
+    dpmpp_2s_ancestral, dpmpp_sde, dpmpp_2m, dpmpp_2m_sde, dpmpp_3m_sde, unipc]}
 
 def get_sampler(
     sampler:str|Callable, # a name from `SAMPLERS`, or the sampler itself
@@ -26,6 +26,7 @@ def get_sampler(
     "Look a sampler up; raises `ValueError` with the nearest name and the names there are."
     if callable(sampler): return sampler
     if sampler in SAMPLERS: return SAMPLERS[sampler]
-    plain = str(sampler).lower().removeprefix("sample_").replace("++", "pp").replace(" ", "_").replace("-", "_")
-    near = difflib.get_close_matches(plain, SAMPLERS, n=1)
-    raise ValueError(f"unknown sampler {sampler!r}: {f'did you mean {near[0]!r}? Else ' if near else ''}choose from {', '.join(SAMPLERS)}")
+    plain = str(sampler).lower().removeprefix("sample_").replace("++", "pp")
+    near = difflib.get_close_matches(plain.replace(" ", "_").replace("-", "_"), SAMPLERS, n=1)
+    raise ValueError(f"unknown sampler {sampler!r}: "
+                     f"{f'did you mean {near[0]!r}? Else ' if near else ''}choose from {', '.join(SAMPLERS)}")

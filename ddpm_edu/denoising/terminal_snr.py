@@ -21,7 +21,8 @@ from .samplers import ancestral_split, beta_split, ddpm
 
 # %% ../../nbs/2_denoising/60_terminal_snr.ipynb #f86436d7
 class NoiseStep(Step):
-    "Step 0 where the noise level is infinite: `x` is the noise itself, already in variance-preserving coordinates."
+    """Step 0 where the noise level is infinite: `x` is the noise itself, already in variance-preserving
+    coordinates."""
     __slots__ = ()
     @property
     def vp(self)->Tensor: return self.x # `[B, ...]`
@@ -29,10 +30,11 @@ class NoiseStep(Step):
 def first_split(
     sampler:Callable, # what goes on after the first step
     s2:float, # the level that the first step goes to
-    eta:float=0., variance:str="posterior", split:Callable|None=None, # options of the sampler that speak of fresh noise
+    eta:float=0., variance:str="posterior", split:Callable|None=None, # the sampler's, of fresh noise
     **others:Any, # those that do not
 )->tuple[float, float]: # (level of the old noise that is kept, level of the fresh noise)
-    "How the step from an infinite level to `s2` parts old and fresh noise: the limit of what `ddim` and `ddpm` do at finite ones."
+    """How the step from an infinite level to `s2` parts old and fresh noise: the limit of what `ddim` and
+    `ddpm` do at finite ones."""
     if split is None and sampler is ddpm: split = beta_split if variance == "beta" else ancestral_split
     return split(math.inf, s2) if split else ancestral_split(math.inf, s2, eta)
 
@@ -53,8 +55,9 @@ def _first_step(sampler:Callable, D:Callable, z:Tensor, sigmas:Tensor, **options
 
 def from_infinity(
     sampler:Callable, # a sampler of contract 3
-)->Callable: # a sampler that may also begin at an infinite level: there it is given the noise `z`, and so is the denoiser
-    "Wrap a sampler so that its first level may be infinite (Lin et al. 2024). Finite lists go to the sampler as they are."
+)->Callable: # a sampler that may begin at an infinite level, where it is given the noise `z`
+    """Wrap a sampler so that its first level may be infinite (Lin et al. 2024).
+    Finite lists go to the sampler as they are."""
     def walk(D:Callable, x:Tensor, sigmas:Tensor, **options:Any)->Iterator[Step]:
         return (partial(_first_step, sampler) if math.isinf(sigmas[0]) else sampler)(D, x, sigmas, **options)
     return walk

@@ -36,7 +36,8 @@ def frechet_distance(
     mean1:Tensor, cov1:Tensor, # of one normal distribution
     mean2:Tensor, cov2:Tensor, # of the other
 )->float: # squared distance
-    "Squared Fréchet distance of two normal distributions (Dowson and Landau 1982, eq. 4); covariances may be singular."
+    """Squared Fréchet distance of two normal distributions (Dowson and Landau 1982, eq. 4); covariances may
+    be singular."""
     w, v = torch.linalg.eigh(cov1.double())
     root = (v * w.clamp_min(0).sqrt()) @ v.T
     inner = root @ cov2.double() @ root
@@ -45,7 +46,7 @@ def frechet_distance(
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #42d133a7
 def prepare(
-    images:Tensor, # `[N, C, H, W]`, floats in [-1, 1] or bytes; anything else, such as points `[N, D]`, is left as it is
+    images:Tensor, # `[N, C, H, W]`, floats in [-1, 1] or bytes; else, as points `[N, D]`, as it is
     protocol:str="FLD-v1", # or "legacy"
 )->Tensor: # floats in [-1, 1]
     "What the protocol does to images before they are measured."
@@ -60,15 +61,20 @@ PROTOCOLS = ("FLD-v1", "legacy")
 
 def _check(images:Tensor, protocol:str, name:str)->None:
     "Refuse images that would give a number without sense."
-    if protocol not in PROTOCOLS: raise ValueError(f"there is no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
-    if not isinstance(images, Tensor): raise ValueError(f"`{name}` is a {type(images).__name__}: give a tensor, `torch.as_tensor({name})`")
-    if len(images) < 2: raise ValueError(f"`{name}` holds {len(images)} images: a spread needs at least 2, a useful score 10,000")
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"there is no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    if not isinstance(images, Tensor):
+        raise ValueError(f"`{name}` is a {type(images).__name__}: give a tensor, `torch.as_tensor({name})`")
+    if len(images) < 2:
+        raise ValueError(f"`{name}` holds {len(images)} images: a spread "
+                         f"needs at least 2, a useful score 10,000")
     if images.dtype == torch.uint8: return
     lo, hi = images.aminmax()
     if not (images.is_floating_point() and lo < 0 and (hi - lo).isfinite()): check_range(images, name)
     far = (images.abs() > 1.1).double().mean().item() if images.ndim == 4 else 0
     if far > .01:
-        warnings.warn(f"{far:.0%} of the values in `{name}` lie beyond ±1.1 and are cut off: are these finished samples?", stacklevel=4)
+        warnings.warn(f"{far:.0%} of the values in `{name}` lie beyond ±1.1 and are cut off: "
+                      f"are these finished samples?", stacklevel=4)
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #1164b9f3
 @contextmanager
@@ -85,21 +91,26 @@ def _evaluating(features:Callable)->Iterator[None]:
 @torch.no_grad()
 def extract(
     images:Tensor, # `[N, C, H, W]`, floats in [-1, 1] or bytes
-    features:Callable[[Tensor], Tensor]|str|None=None, # images to `[N, D]`, or the name of a LeNet that ships: "lenet_mnist" if left out
+    features:Callable[[Tensor], Tensor]|str|None=None, # images to `[N, D]`, or a LeNet's name; "lenet_mnist"
     protocol:str="FLD-v1", # or "legacy"
     batch_size:int=1000, # images at a time
     name:str="images", # what messages call them
 )->Tensor: # float64 `[N, D]`, on the CPU
-    "What a network sees. Raises `ValueError` for NaN, a wrong range, and a network whose answer depends on the other images of a batch."
+    """What a network sees. Raises `ValueError` for NaN, a wrong range, and a network whose answer depends on
+    the other images of a batch."""
     _check(images, protocol, name)
-    if features is None or isinstance(features, str): images, features = images.cpu(), load_lenet(features or "lenet_mnist").features
+    if features is None or isinstance(features, str):
+        images, features = images.cpu(), load_lenet(features or "lenet_mnist").features
     look = lambda x: features(prepare(x, protocol)).double().cpu()
     with _evaluating(features):
         f, again = torch.cat([look(b) for b in images.split(batch_size)]), look(images[:2])
     if f.ndim != 2: raise ValueError(f"`features` must give `[N, D]`, not {list(f.shape)}: flatten them")
-    if not f.isfinite().all(): raise ValueError(f"{(~f.isfinite()).any(1).sum().item()} images have features that are NaN or infinite")
+    if not f.isfinite().all():
+        raise ValueError(f"{(~f.isfinite()).any(1).sum().item()} "
+                         f"images have features that are NaN or infinite")
     if (again - f[:2]).abs().max() > 1e-3 * f.abs().max():
-        raise ValueError("`features` sees an image differently in another batch: it has dropout or batch normalisation in training mode; "
+        raise ValueError("`features` sees an image differently in another batch: "
+                         "it has dropout or batch normalisation in training mode; "
                          "call `.eval()` on the network")
     return f
 
@@ -109,26 +120,31 @@ def _measured(name:str)->IdxSet|None:
     return next((of for of in MNIST_FAMILY.values() if name in of.references), None)
 
 def reference_moments(
-    name:str="test", # "test" or "train" (the full sets of MNIST), "fashion" or "fashion-train" (those of Fashion-MNIST)
+    name:str="test", # "test" or "train" (all of MNIST), "fashion" or "fashion-train"
 )->tuple[Tensor, Tensor]: # mean `[84]` and covariance `[84, 84]`, float64
-    "Statistics that ship, of the 84 features. Raises `ValueError` where file and LeNet do not belong together or are damaged."
+    """Statistics that ship, of the 84 features.
+    Raises `ValueError` where file and LeNet do not belong together or are damaged."""
     of = _measured(name)
     known = ", ".join(f'"{r}"' for row in MNIST_FAMILY.values() for r in row.references)
     if of is None: raise ValueError(f"there are no statistics {name!r}: choose {known}, or give images")
     path = Path(str(ASSETS/of.statistics)) # made by tools/make_reference_stats.py
     tensors, config = read_file(path)
-    if f"{name}_mean" not in tensors: raise ValueError(f"there are no statistics {name!r} in {path}: install the package again")
+    if f"{name}_mean" not in tensors:
+        raise ValueError(f"there are no statistics {name!r} in {path}: install the package again")
     if fingerprint(load_lenet(of.lenet).state_dict()) != config.get("lenet"):
-        raise ValueError(f"the weights {of.lenet} are not those that {path} was made with: install the package again, "
+        raise ValueError(f"the weights {of.lenet} are not those "
+                         f"that {path} was made with: install the package again, "
                          "or make the statistics anew with tools/make_reference_stats.py")
     return tensors[f"{name}_mean"], tensors[f"{name}_cov"]
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #8d77f852
 def _reference(reference:Tensor|str, features:Callable|str|None, batch_size:int)->tuple[Tensor, Tensor]:
     "Mean and covariance of what is compared with: statistics that ship, or images."
-    if not isinstance(reference, str): return moments(extract(reference, features, batch_size=batch_size, name="reference"))
+    if not isinstance(reference, str):
+        return moments(extract(reference, features, batch_size=batch_size, name="reference"))
     if features is None: return reference_moments(reference)
-    raise ValueError(f"{reference!r} is measured in the features of its LeNet; for `features` of your own give images as `reference`")
+    raise ValueError(f"{reference!r} is measured in the features of its LeNet; "
+                     f"for `features` of your own give images as `reference`")
 
 def _features_for(reference:Tensor|str, features:Callable|str|None)->Callable|str|None:
     "Who looks at the images: `features`, or else the LeNet that a named reference was measured with."
@@ -138,20 +154,25 @@ def _features_for(reference:Tensor|str, features:Callable|str|None)->Callable|st
 # %% ../../nbs/6_measuring/20_frechet.ipynb #ac72e1ad
 def fld(
     images:Tensor, # `[N, 1, 28, 28]`, floats in [-1, 1] or bytes; 10,000 for FLD-v1
-    reference:Tensor|str="test", # "test" or "train" (the full sets of MNIST), "fashion" or "fashion-train" (clothes), or images
+    reference:Tensor|str="test", # "test", "train" (all of MNIST), "fashion", "fashion-train", or images
     protocol:str="FLD-v1", # or "legacy"
     features:Callable[[Tensor], Tensor]|str|None=None, # another network or the name of one, as for `extract`
     batch_size:int=1000, # images at a time; changes nothing but the memory
 )->float: # 0 for equal statistics; 10,000 real training digits have about 1
-    "Fréchet LeNet distance; smaller is better. Raises `ValueError` for NaN, a wrong range, foreign or damaged files."
+    """Fréchet LeNet distance; smaller is better.
+    Raises `ValueError` for NaN, a wrong range, foreign or damaged files."""
     f = extract(images, _features_for(reference, features), protocol, batch_size)
     _warn_if_few(*f.shape)
     return frechet_distance(*moments(f), *_reference(reference, features, batch_size))
 
 def _warn_if_few(n:int, d:int)->None:
     "Fewer images than directions: the covariance is singular."
-    if n <= d: warnings.warn(f"{n} images spread in at most {n - 1} of the {d} directions of the features: the covariance is singular and "
-        f"the distance much too large; use at least {d + 1} images, better 10,000, and compare equal numbers only", stacklevel=3)
+    if n <= d:
+        warnings.warn(f"{n} images spread in at most {n - 1} of the {d} directions of the features: "
+                      f"the covariance is singular and "
+                      f"the distance much too large; use at least {d + 1} images, "
+                      f"better 10,000, and compare equal numbers only",
+                      stacklevel=3)
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #3e7ef9c9
 @dataclass(frozen=True)
@@ -164,12 +185,13 @@ class Score:
     level: float # share of the scores that lie between `low` and `high`
 
     def __str__(self)->str:
-        return f"{self.value:.2f} ({self.level:.0%}: {self.low:.2f} to {self.high:.2f}; {self.n:,} samples; bias about {self.bias:.2f})"
+        return (f"{self.value:.2f} ({self.level:.0%}: {self.low:.2f} to {self.high:.2f}; "
+                f"{self.n:,} samples; bias about {self.bias:.2f})")
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #dc3409de
 def fld_interval(
     images:Tensor, # `[N, 1, 28, 28]`, floats in [-1, 1] or bytes
-    reference:Tensor|str="test", # "test" or "train" (the full sets of MNIST), "fashion" or "fashion-train" (clothes), or images
+    reference:Tensor|str="test", # "test", "train" (all of MNIST), "fashion", "fashion-train", or images
     protocol:str="FLD-v1", # or "legacy"
     features:Callable[[Tensor], Tensor]|str|None=None, # another network or the name of one, as for `extract`
     resamples:int=200, # collections drawn from the images, with replacement
@@ -200,20 +222,24 @@ def mmd(
     "Squared maximum mean discrepancy with the cubic kernel (Bińkowski et al. 2018, eq. 4), in float64."
     parts = math.ceil(max(len(f), len(g)) / max_size)
     if min(len(f), len(g)) < 2 * parts:
-        raise ValueError(f"{len(f)} and {len(g)} images in {parts} parts leave fewer than 2 in one: give more, or raise `max_size`")
-    return sum(_mmd(a, b) for a, b in zip(f.double().tensor_split(parts), g.double().tensor_split(parts))) / parts
+        raise ValueError(f"{len(f)} and {len(g)} images in {parts} parts "
+                         f"leave fewer than 2 in one: give more, or raise `max_size`")
+    return sum(_mmd(a, b) for a,
+               b in zip(f.double().tensor_split(parts), g.double().tensor_split(parts))) / parts
 
 def _mmd(f:Tensor, g:Tensor)->float:
     "`mmd` of one part."
-    def total(a:Tensor, b:Tensor)->float: return sum(((c @ b.T / b.shape[1] + 1)**3).sum().item() for c in a.split(1000))
-    def others(a:Tensor)->float: return (total(a, a) - ((a.square().mean(1) + 1)**3).sum().item()) / len(a) / (len(a) - 1)
+    def total(a:Tensor, b:Tensor)->float:
+        return sum(((c @ b.T / b.shape[1] + 1)**3).sum().item() for c in a.split(1000))
+    def others(a:Tensor)->float:
+        return (total(a, a) - ((a.square().mean(1) + 1)**3).sum().item()) / len(a) / (len(a) - 1)
     return others(f) + others(g) - 2 * total(f, g) / len(f) / len(g)
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #7fbfa38f
 def kid(
     images:Tensor, # `[N, C, H, W]`, floats in [-1, 1] or bytes
     reference:Tensor, # real images to compare with
-    features:Callable[[Tensor], Tensor]|str|None=None, # images to `[N, D]`, or the name of a LeNet, as for `extract`
+    features:Callable[[Tensor], Tensor]|str|None=None, # images to `[N, D]`, or a LeNet's name
     protocol:str="FLD-v1", # or "legacy": what happens to the images before
     max_size:int=5000, # images in a part
 )->float: # 0 in the mean for images of the same kind

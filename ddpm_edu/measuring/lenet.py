@@ -22,7 +22,8 @@ from ..training.loop import TrainState, budget, train, until
 
 # %% ../../nbs/6_measuring/10_lenet.ipynb #67e18743
 class LeNet5(Saved):
-    "A reader of digits, 44,426 parameters (after LeCun et al. 1998, fig. 2): images `[B, 1, 28, 28]` in [-1, 1] to 10 scores."
+    """A reader of digits, 44,426 parameters (after LeCun et al. 1998, fig. 2): images `[B, 1, 28, 28]` in
+    [-1, 1] to 10 scores."""
     def __init__(self)->None:
         super().__init__()
         self.body = nn.Sequential(
@@ -35,11 +36,13 @@ class LeNet5(Saved):
         x:Tensor, # images `[B, 1, 28, 28]` in [-1, 1]
     )->Tensor: # `[B, 84]`, not negative
         "What the last layer looks at. Raises `ValueError` for another shape."
-        if x.shape[1:] != (1, 28, 28): raise ValueError(f"LeNet5 reads images `[B, 1, 28, 28]`, not {list(x.shape)}: "
-            "for other pictures give a network of your own")
+        if x.shape[1:] != (1, 28, 28):
+            raise ValueError(f"LeNet5 reads images `[B, 1, 28, 28]`, not {list(x.shape)}: "
+                             "for other pictures give a network of your own")
         return self.body((x + 1) / 2)
 
-    def forward(self, x:Tensor)->Tensor: return self.head(self.features(x)) # `[B, 10]` scores, larger is likelier
+    def forward(self, x:Tensor)->Tensor:  # `[B, 10]` scores, larger is likelier
+        return self.head(self.features(x))
 
 # %% ../../nbs/6_measuring/10_lenet.ipynb #00462d90
 @patch
@@ -55,7 +58,8 @@ def train_lenet(
     epochs:float=10, # passes over them
     seed:int=0, # decides first weights and order
 )->Iterator[TrainState]: # one after each step; its `model` is the network
-    "The fixed recipe: Adam with a learning rate of 0.001, 32 images a step, no decay. Torch's random state is left as it was."
+    """The fixed recipe: Adam with a learning rate of 0.001, 32 images a step, no decay.
+    Torch's random state is left as it was."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model = LeNet5()
@@ -67,10 +71,11 @@ def classify(
     images:Tensor, # `[N, C, H, W]`, floats in [-1, 1] or bytes
     net:nn.Module|None=None, # images to scores `[N, classes]`; the reader that ships if left out
     batch_size:int=1000, # images at a time
-)->tuple[Tensor, Tensor]: # long `[N]`: the digits read; `[N]`: how sure the reader is, 0 to 1; both on the CPU
+)->tuple[Tensor, Tensor]: # long `[N]`, the digits read, and `[N]`, how sure the reader is, 0 to 1
     "Read digits. Raises `ValueError` for floats out of range, NaN, or no images at all."
     net = load_lenet() if net is None else net
-    if not images.numel(): raise ValueError(f"there is nothing to read in images of shape {list(images.shape)}")
+    if not images.numel():
+        raise ValueError(f"there is nothing to read in images of shape {list(images.shape)}")
     if images.dtype != torch.uint8: check_range(images.clamp(-1, 1) if images.min() < 0 else images, "images")
     p0, modes = next(net.parameters()), {m: m.training for m in net.modules()}
     net.eval()
@@ -85,12 +90,14 @@ def _float(x:Tensor)->Tensor:
 
 # %% ../../nbs/6_measuring/10_lenet.ipynb #b9e64308
 def load_lenet(
-    name_or_path:str|os.PathLike="lenet_mnist", # the frozen reader of digits, "lenet_fashion" for clothes, or a file of `LeNet5.save`
+    name_or_path:str|os.PathLike="lenet_mnist", # or "lenet_fashion" for clothes, or a file of `LeNet5.save`
     device:torch.device|str="cpu", # it is so small that a CPU does
 )->LeNet5: # ready to read
-    "The judge of digits or clothes, with its `card`. Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."
+    """The judge of digits or clothes, with its `card`.
+    Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."""
     net = load_saved(name_or_path, device=device)
-    if type(net).__name__ != "LeNet5": raise ValueError(f"{name_or_path} holds a {type(net).__name__}, not a LeNet5: open it with `load`")
+    if type(net).__name__ != "LeNet5":
+        raise ValueError(f"{name_or_path} holds a {type(net).__name__}, not a LeNet5: open it with `load`")
     return net
 
 # %% ../../nbs/6_measuring/10_lenet.ipynb #60759e95
@@ -98,11 +105,13 @@ def label_histogram(
     labels:Tensor, # long `[N]`, for example the digits that `classify` read
     classes:int=10, # how many there are
 )->Tensor: # `[classes]`, shares that sum to 1
-    "How often each class occurs; -1 (no label) is not counted. Raises `ValueError` for no labels at all or one too large."
+    """How often each class occurs; -1 (no label) is not counted.
+    Raises `ValueError` for no labels at all or one too large."""
     labels = torch.as_tensor(labels); labels = labels[labels >= 0]
     if not len(labels): raise ValueError("there are no labels to count")
     if labels.max() >= classes:
-        raise ValueError(f"there is a label {labels.max().item()}, but classes go from 0 to {classes - 1}: raise `classes`")
+        raise ValueError(f"there is a label {labels.max().item()}, "
+                         f"but classes go from 0 to {classes - 1}: raise `classes`")
     return torch.bincount(labels, minlength=classes) / len(labels)
 
 # %% ../../nbs/6_measuring/10_lenet.ipynb #deef5f7e
@@ -128,10 +137,14 @@ def confusion(
 )->Confusion:
     "Count asked-versus-seen. Raises `ValueError` for labels that do not fit."
     asked, seen = torch.as_tensor(asked).cpu(), torch.as_tensor(seen).cpu()
-    if asked.shape != seen.shape: raise ValueError(f"{list(asked.shape)} labels were asked for, but {list(seen.shape)} seen: give one each")
-    if asked.is_floating_point() or seen.is_floating_point(): raise ValueError("labels are floats, but they number classes: use `.long()`")
+    if asked.shape != seen.shape:
+        raise ValueError(f"{list(asked.shape)} labels were asked "
+                         f"for, but {list(seen.shape)} seen: give one each")
+    if asked.is_floating_point() or seen.is_floating_point():
+        raise ValueError("labels are floats, but they number classes: use `.long()`")
     lo, hi = torch.cat([asked, seen]).aminmax()
-    if lo < 0 or hi >= classes: raise ValueError(f"labels run from {lo} to {hi}, but classes from 0 to {classes - 1}")
+    if lo < 0 or hi >= classes:
+        raise ValueError(f"labels run from {lo} to {hi}, but classes from 0 to {classes - 1}")
     return Confusion(torch.bincount(asked * classes + seen, minlength=classes**2).reshape(classes, classes))
 
 # %% ../../nbs/6_measuring/10_lenet.ipynb #2b2e203a
@@ -143,10 +156,12 @@ def show_confusion(
     import matplotlib.pyplot as plt
     k, off = len(c.counts), c.counts.clone().fill_diagonal_(0)
     ax = plt.subplots(figsize=(4.2, 3.4), layout="constrained")[1]
-    def write(x:float, y:float, text:str, **kw:Any)->None: ax.text(x, y, text, **{"ha": "center", "va": "center", "fontsize": 7, **kw})
+    def write(x:float, y:float, text:str, **kw:Any)->None:
+        ax.text(x, y, text, **{"ha": "center", "va": "center", "fontsize": 7, **kw})
     ax.imshow(off, cmap="Oranges", vmax=max(1, off.max()))
     for i in range(k):
         for j in range(k): write(j, i, str(int(c.counts[i, j]) or ""), weight="bold" if i == j else None)
         write(k + .2, i, f"{c.recall[i]:.0%}"); write(i, k, f"{c.precision[i]:.0%}")
     write(k + .2, -.9, "recall"); write(-1.1, k, "precision", ha="right")
-    ax.set(xlim=(-.5, k + .9), ylim=(k + .5, -.5), xticks=range(k), yticks=range(k), xlabel="seen", ylabel="asked", title=title)
+    ax.set(xlim=(-.5, k + .9), ylim=(k + .5, -.5), xticks=range(k),
+           yticks=range(k), xlabel="seen", ylabel="asked", title=title)

@@ -13,7 +13,8 @@ from ..models.files import Saved, load_saved
 from ..training.loop import TrainState, budget, train, until
 
 class LeNet5(Saved):
-    "A reader of digits, 44,426 parameters (after LeCun et al. 1998, fig. 2): images `[B, 1, 28, 28]` in [-1, 1] to 10 scores."
+    """A reader of digits, 44,426 parameters (after LeCun et al. 1998, fig. 2): images `[B, 1, 28, 28]` in
+    [-1, 1] to 10 scores."""
     body: nn.Sequential
     head: nn.Linear
     def __init__(self)->None:
@@ -23,7 +24,7 @@ class LeNet5(Saved):
     )->Tensor: # `[B, 84]`, not negative
         "What the last layer looks at. Raises `ValueError` for another shape."
         ...
-    def forward(self, x:Tensor)->Tensor:
+    def forward(self, x:Tensor)->Tensor:  # `[B, 10]` scores, larger is likelier
         ...
     def loss(self:LeNet5,
         x:Tensor, # images `[B, 1, 28, 28]` in [-1, 1]
@@ -37,14 +38,15 @@ def train_lenet(
     epochs:float=10, # passes over them
     seed:int=0, # decides first weights and order
 )->Iterator[TrainState]: # one after each step; its `model` is the network
-    "The fixed recipe: Adam with a learning rate of 0.001, 32 images a step, no decay. Torch's random state is left as it was."
+    """The fixed recipe: Adam with a learning rate of 0.001, 32 images a step, no decay.
+    Torch's random state is left as it was."""
     ...
 
 def classify(
     images:Tensor, # `[N, C, H, W]`, floats in [-1, 1] or bytes
     net:nn.Module|None=None, # images to scores `[N, classes]`; the reader that ships if left out
     batch_size:int=1000, # images at a time
-)->tuple[Tensor, Tensor]: # long `[N]`: the digits read; `[N]`: how sure the reader is, 0 to 1; both on the CPU
+)->tuple[Tensor, Tensor]: # long `[N]`, the digits read, and `[N]`, how sure the reader is, 0 to 1
     "Read digits. Raises `ValueError` for floats out of range, NaN, or no images at all."
     ...
 
@@ -53,17 +55,19 @@ def _float(x:Tensor)->Tensor:
     ...
 
 def load_lenet(
-    name_or_path:str|os.PathLike="lenet_mnist", # the frozen reader of digits, "lenet_fashion" for clothes, or a file of `LeNet5.save`
+    name_or_path:str|os.PathLike="lenet_mnist", # or "lenet_fashion" for clothes, or a file of `LeNet5.save`
     device:torch.device|str="cpu", # it is so small that a CPU does
 )->LeNet5: # ready to read
-    "The judge of digits or clothes, with its `card`. Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."
+    """The judge of digits or clothes, with its `card`.
+    Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."""
     ...
 
 def label_histogram(
     labels:Tensor, # long `[N]`, for example the digits that `classify` read
     classes:int=10, # how many there are
 )->Tensor: # `[classes]`, shares that sum to 1
-    "How often each class occurs; -1 (no label) is not counted. Raises `ValueError` for no labels at all or one too large."
+    """How often each class occurs; -1 (no label) is not counted.
+    Raises `ValueError` for no labels at all or one too large."""
     ...
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ class ManifoldScores(NamedTuple):
 
 def _radii(f:Tensor, ks:tuple[int, ...], chunk:int)->Tensor:
     "`[len(ks), N]`: for each point the distance of its `k`-th neighbour in its own cloud."
-    d = torch.cat([_distances(a, f).topk(max(ks) + 1, largest=False, sorted=True).values for a in f.split(chunk)])
+    d = torch.cat([_distances(a, f).topk(max(ks) + 1, largest=False, sorted=True).values
+                   for a in f.split(chunk)])
     return d[:, list(ks)].T          # number 0 is the point itself
 
 def _distances(a:Tensor, b:Tensor)->Tensor:
@@ -39,10 +40,12 @@ def compare_manifolds(
     k_coverage:int=5, # the same for coverage
     chunk:int=500, # points at a time
 )->ManifoldScores:
-    "Precision, recall (Kynkäänniemi et al. 2019, eq. 2) and coverage (Naeem et al. 2020, eq. 5). Raises `ValueError` for too few points."
+    """Precision, recall (Kynkäänniemi et al. 2019, eq. 2) and coverage (Naeem et al. 2020, eq. 5).
+    Raises `ValueError` for too few points."""
     least = max(k, k_coverage) + 1
     if min(len(real), len(fake)) < least:
-        raise ValueError(f"{len(real)} real and {len(fake)} generated images are too few for {least - 1} neighbours: "
+        raise ValueError(f"{len(real)} real and {len(fake)} "
+                         f"generated images are too few for {least - 1} neighbours: "
                          f"give at least {least} of each")
     (r, r_coverage), (s,) = _radii(real, (k, k_coverage), chunk), _radii(fake, (k,), chunk)
     good, found, covered = [], [], torch.zeros(len(real), dtype=torch.bool)
@@ -56,10 +59,11 @@ def compare_manifolds(
 def manifold_scores(
     images:Tensor, # generated, `[M, C, H, W]`, floats in [-1, 1] or bytes
     reference:Tensor, # real, `[N, C, H, W]`, best as many
-    features:Callable[[Tensor], Tensor]|str|None=None, # images to `[N, D]`, or the name of a LeNet, as for `extract`
+    features:Callable[[Tensor], Tensor]|str|None=None, # images to `[N, D]`, or a LeNet's name
     k:int=3, k_coverage:int=5, # neighbours that make a ball
 )->ManifoldScores:
-    "Precision, recall and coverage of generated images. Raises `ValueError` as `extract` and for too few images."
+    """Precision, recall and coverage of generated images.
+    Raises `ValueError` as `extract` and for too few images."""
     real, fake = extract(reference, features, name="reference"), extract(images, features)
     return compare_manifolds(real.float(), fake.float(), k, k_coverage)
 
@@ -80,22 +84,28 @@ def nearest(
     "Find the most similar training image, pixel by pixel. Raises `ValueError` for sizes that do not fit."
     x, data = _flat(images, "images"), getattr(data, "x", data)
     if data.shape[1:] != images.shape[1:]:
-        raise ValueError(f"images are {list(images.shape[1:])} and the data {list(data.shape[1:])}: resize one of them")
-    best, index = torch.full((len(x),), torch.inf, device=x.device), torch.zeros(len(x), dtype=torch.long, device=x.device)
+        raise ValueError(f"images are {list(images.shape[1:])} and the data {list(data.shape[1:])}: "
+                         f"resize one of them")
+    best, index = torch.full((len(x),), torch.inf,
+                             device=x.device), torch.zeros(len(x), dtype=torch.long, device=x.device)
     for start in range(0, len(data), data_chunk):
         d = _flat(data[start:start + data_chunk], "data").to(x)
         for i, a in zip(torch.arange(len(x), device=x.device).split(chunk), x.split(chunk)):
             value, j = (d.square().sum(1) - 2 * a @ d.T).min(1)
-            index[i] = torch.where(value < best[i], j + start, index[i]); best[i] = torch.minimum(best[i], value)
+            index[i] = torch.where(value < best[i], j + start, index[i])
+            best[i] = torch.minimum(best[i], value)
     twins = torch.cat([_flat(data[i], "data").to(x) for i in index.to(data.device).split(data_chunk)])
     return Nearest((x - twins).square().sum(1).sqrt(), index)
 
 # %% ../../nbs/6_measuring/30_neighbours.ipynb #ea0fe874
 def _flat(x:Tensor, name:str)->Tensor:
-    "Images as rows of floats in [-1, 1], features as they are; raises `ValueError` for NaN, and for images in another range."
+    """Images as rows of floats in [-1, 1], features as they are; raises `ValueError` for NaN, and for images
+    in another range."""
     if x.dtype == torch.uint8: return from_uint8(x).flatten(1)
-    if x.ndim == 4 and x.numel() and x.min() >= 0: check_range(x, name)          # samples that overshoot a little are fine
-    if not x.isfinite().all(): raise ValueError(f"`{name}` holds values that are NaN or infinite: remove them first")
+    if x.ndim == 4 and x.numel() and x.min() >= 0:  # samples that overshoot a little are fine
+        check_range(x, name)
+    if not x.isfinite().all():
+        raise ValueError(f"`{name}` holds values that are NaN or infinite: remove them first")
     return x.float().flatten(1)
 
 # %% ../../nbs/6_measuring/30_neighbours.ipynb #c0b1ed02
@@ -103,15 +113,17 @@ def _flat(x:Tensor, name:str)->Tensor:
 def copied(
     images:Tensor, # `[N, ...]`, floats in [-1, 1] or bytes
     data:Any, # training images: a `TensorData`, or a tensor `[M, ...]` like `images`
-    groups:Sequence|None=None, # `[M]` names or numbers: which training images belong together; `None`: each is alone
+    groups:Sequence|None=None, # `[M]`, which training images belong together; `None`: each is alone
     part:float=.5, # of the distance between strangers, below which an image counts as a copy
 )->Tensor: # bool `[N]`
-    "Which images are nearer to a training image than `part` of its own distance to a stranger. Raises `ValueError` as `nearest`."
+    """Which images are nearer to a training image than `part` of its own distance to a stranger.
+    Raises `ValueError` as `nearest`."""
     found, rows = nearest(images, data), _flat(getattr(data, "x", data), "data")
     if len(group := list(range(len(rows)) if groups is None else groups)) != len(rows):
         raise ValueError(f"{len(group)} groups for {len(rows)} training images: give one each")
     number = {name: i for i, name in enumerate(dict.fromkeys(group))}
-    group, (used, back) = torch.tensor([number[name] for name in group]), found.index.cpu().unique(return_inverse=True)
+    group, (used, back) = (torch.tensor([number[name] for name in group]),
+                           found.index.cpu().unique(return_inverse=True))
     def apart(i:Tensor)->Tensor: # the distance of some training images to strangers
         kin = (group[i, None] == group).to(rows.device)
         return torch.cdist(rows[i], rows).masked_fill(kin, torch.inf).min(1).values

@@ -33,7 +33,7 @@ class Sampling:
     "How a model is sampled where nothing else is asked."
     sampler:str|Callable = "ddpm" # a name from `SAMPLERS`, or a sampler
     n_steps:int|None = None # how many steps; `None`: as the model's `levels` has it
-    levels:dict[str, Any] = field(default_factory=dict) # further arguments for `levels`: spacing, sigma_min, sigma_max, …
+    levels:dict[str, Any] = field(default_factory=dict) # for `levels`: spacing, sigma_min, …
     options:dict[str, Any] = field(default_factory=dict) # of the sampler, such as `eta`
 
     def asked(self,
@@ -43,34 +43,41 @@ class Sampling:
     )->"Sampling":
         "The same, with what was asked in its place."
         levels = self.levels
-        if spacing is not None: levels = {k: v for k, v in levels.items() if k.startswith("sigma")} | {"spacing": spacing}
+        if spacing is not None:
+            levels = {k: v for k, v in levels.items() if k.startswith("sigma")} | {"spacing": spacing}
         own = self.options if sampler in (None, self.sampler) else {}
-        return Sampling(sampler or self.sampler, self.n_steps if n_steps is None else n_steps, levels, own | options)
+        return Sampling(sampler or self.sampler, self.n_steps if n_steps is None else n_steps,
+                        levels, own | options)
 
 # %% ../../nbs/4_models/20_base.ipynb #262ba443
 class DenoisingModel(Saved):
-    "A network that can be asked for samples. A model defines `denoise` and `levels`. Raises `ValueError` for parts that do not fit."
+    """A network that can be asked for samples. A model defines `denoise` and `levels`.
+    Raises `ValueError` for parts that do not fit."""
     sampling = Sampling() # what is best for this model where nothing is asked
     def __init__(self,
         net:nn.Module, # the only part that is trained
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
-        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic" or `None`
+        threshold:str|None="static", # guesses out of bounds: "static", "dynamic" or `None` (`thresholded`)
         **more:Any, # further arguments of the class, to be saved with it
     ):
         super().__init__()
         thresholded(None, threshold)                       # complains about unknown names
-        if not 0 <= p_uncond <= 1: raise ValueError(f"`p_uncond` is {p_uncond}: it is a share, between 0 and 1")
+        if not 0 <= p_uncond <= 1:
+            raise ValueError(f"`p_uncond` is {p_uncond}: it is a share, between 0 and 1")
         self.net, self.data_shape, self.p_uncond, self.threshold = net, tuple(data_shape), p_uncond, threshold
         own = dict(data_shape=data_shape, p_uncond=p_uncond, threshold=threshold) | more
-        self.config = {name: as_plain(v, name) for name, v in own.items()}     # complains about what a file could not hold
+        # complains about what a file could not hold
+        self.config = {name: as_plain(v, name) for name, v in own.items()}
 
     @property
     def device(self)->torch.device: # where its tensors are; the CPU if it has none
-        return next((t.device for t in itertools.chain(self.parameters(), self.buffers())), torch.device("cpu"))
+        return next((t.device for t in itertools.chain(self.parameters(), self.buffers())),
+                    torch.device("cpu"))
 
     @property
-    def state_shape(self)->tuple[int, ...]: return self.data_shape # of what samplers move: the data, or a code of them
+    def state_shape(self)->tuple[int, ...]:  # of what samplers move: the data, or a code of them
+        return self.data_shape
 
 # %% ../../nbs/4_models/20_base.ipynb #9005951d
 @patch
@@ -93,7 +100,8 @@ def thresholded(
 )->Callable: # a denoiser
     "Wrap a denoiser by the name of a threshold."
     wrappers = {"static": static_threshold, "dynamic": dynamic_threshold, None: lambda D: D}
-    if threshold not in wrappers: raise ValueError(f"unknown threshold {threshold!r}: choose 'static', 'dynamic' or None")
+    if threshold not in wrappers:
+        raise ValueError(f"unknown threshold {threshold!r}: choose 'static', 'dynamic' or None")
     return wrappers[threshold](D)
 
 def takes_labels(
@@ -111,7 +119,7 @@ def denoiser(self:DenoisingModel,
     guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated
     threshold:str|None="model", # "static", "dynamic", `None`, or "model": as the model was built
     guidance_rescale:float=0., # see `guided`: share of the added contrast that is taken back
-    guidance_interval:tuple[float, float]|None=None, # see `guided`: noise levels (low, high) between which to guide
+    guidance_interval:tuple[float, float]|None=None, # noise levels between which to guide, see `guided`
 )->Callable: # `D(x, sigma, y=None, **cond) -> x0`
     "The denoiser that samplers get: guided, then thresholded."
     D = guided(self.denoise, guidance_scale, guidance_rescale, guidance_interval)
@@ -125,14 +133,15 @@ def training_labels(self:DenoisingModel,
 )->Tensor|None: # the labels that the network sees in training
     "Labels for a training step. Raises `ValueError` for data of another shape than `data_shape`."
     if x0.shape[1:] != self.data_shape:
-        raise ValueError(f"the data have shape {list(x0.shape[1:])} and the model was built for {list(self.data_shape)}: give `data_shape`")
-    if not takes_labels(self.net): return None                          # labelled data may train a network without classes
+        raise ValueError(f"the data have shape {list(x0.shape[1:])} "
+                         f"and the model was built for {list(self.data_shape)}: give `data_shape`")
+    if not takes_labels(self.net): return None  # labelled data may train a network without classes
     return drop_labels(y, self.p_uncond) if self.p_uncond else y
 
 # %% ../../nbs/4_models/20_base.ipynb #166a2753
 def as_labels(
     model:DenoisingModel, # who is asked
-    labels:Tensor|Sequence|int|str|None, # what the user asked for: class numbers or names, one for all or one for each; -1 means none
+    labels:Tensor|Sequence|int|str|None, # class numbers or names, one for all or one for each; -1: none
     n:int, # samples
 )->Tensor|None: # long `[n]`, where the model is
     "Bring labels into the form that networks take; raises `ValueError` where they do not fit."
@@ -144,31 +153,37 @@ def as_labels(
     if y is None or y.is_floating_point() or y.dtype == torch.bool:
         raise ValueError(f"`labels` is {labels!r:.60}: classes are whole numbers from 0, and -1 means none")
     if y.ndim == 0: y = y.expand(n)
-    if y.shape != (n,): raise ValueError(f"`labels` has shape {list(y.shape)} for {n} samples: pass one number, or one for each sample")
-    if not takes_labels(model.net): raise ValueError("labels were asked of a network without classes: build it with `num_classes`")
+    if y.shape != (n,):
+        raise ValueError(f"`labels` has shape {list(y.shape)} for {n} samples: "
+                         f"pass one number, or one for each sample")
+    if not takes_labels(model.net):
+        raise ValueError("labels were asked of a network without classes: build it with `num_classes`")
     return y.long()
 
 def _numbered(model:DenoisingModel, labels:str|Sequence)->int|list[int]:
     "Numbers for names; raises `ValueError` that lists the names there are."
-    if not isinstance(labels, str): return [_numbered(model, v) if isinstance(v, str) else int(v) for v in labels]
+    if not isinstance(labels, str):
+        return [_numbered(model, v) if isinstance(v, str) else int(v) for v in labels]
     names = list(model.card.get("classes") or [])
     if labels in names: return names.index(labels)
-    has = f"this model's classes are {', '.join(names)}" if names else "this model's card names no classes: ask by number, from 0"
+    has = (f"this model's classes are {', '.join(names)}"
+           if names else "this model's card names no classes: ask by number, from 0")
     raise ValueError(f"there is no class {labels!r}: {has}")
 
 # %% ../../nbs/4_models/20_base.ipynb #30ac2582
 @patch
 def sample_iter(self:DenoisingModel,
     n:int, # samples
-    labels:Tensor|Sequence|int|str|None=None, # a class for all, or one for each, by number or name; `None` for no label
+    labels:Tensor|Sequence|int|str|None=None, # a class for all or for each, by number or name; `None`: none
     guidance_scale:float=1., # 1 plain, above 1 exaggerates the label, 0 ignores it
-    sampler:str|Callable|None=None, # a name from `SAMPLERS`, or any sampler of contract 3; `None`: the model's own
+    sampler:str|Callable|None=None, # a name from `SAMPLERS`, or a sampler; `None`: the model's own
     n_steps:int|None=None, # steps, network calls for most samplers; `None`: the model's own
     seed:int|None=None, # same seed, same samples
     noise:Tensor|None=None, # `[n, *state_shape]` standard normal start, instead of the seed's
     spacing:str|None=None, # how the levels lie: see `levels`
     sigmas:Tensor|None=None, # `[n_steps+1]` the levels themselves, instead of `n_steps` and `spacing`
-    threshold:str|None="model", guidance_rescale:float=0., guidance_interval:tuple[float, float]|None=None, # see `denoiser`
+    threshold:str|None="model", guidance_rescale:float=0., # see `denoiser`
+    guidance_interval:tuple[float, float]|None=None, # see `denoiser`
     *, start:int=0, # number of the first sample, in a part of a larger request
     **options:Any, # of the sampler, such as `eta`
 )->Iterator[Step]: # the sampler's steps
@@ -178,21 +193,25 @@ def sample_iter(self:DenoisingModel,
     x = torch.empty(n, *self.state_shape, device=self.device); z = own(x) if noise is None else noise.to(x)
     if z.shape != x.shape: raise ValueError(f"`noise` has shape {list(z.shape)}, the samples {list(x.shape)}")
     if sigmas is None: sigmas = self.levels(how.n_steps, **how.levels)
-    y, D = as_labels(self, labels, n), self.denoiser(guidance_scale, threshold, guidance_rescale, guidance_interval)
+    y = as_labels(self, labels, n)
+    D = self.denoiser(guidance_scale, threshold, guidance_rescale, guidance_interval)
     if y is not None and guidance_scale != 1 and not self.p_uncond:
-        warnings.warn("guidance needs a model that was trained with labels hidden now and then: this one has `p_uncond=0`", stacklevel=2)
+        warnings.warn("guidance needs a model that was trained with labels hidden now and then: "
+                      "this one has `p_uncond=0`", stacklevel=2)
     fn, D = get_sampler(how.sampler), D if y is None else partial(D, y=y)
     steps = from_infinity(fn)(D, self.start(z, float(sigmas[0])), sigmas, **_options(fn, how.options, own))
     return in_eval(self, steps)
 
 # %% ../../nbs/4_models/20_base.ipynb #18c90c46
 def _options(fn:Callable, options:dict[str, Any], noise_sampler:Callable)->dict[str, Any]:
-    "The options for a sampler, with a source of noise if it wants one. Raises `TypeError` for one that it does not know."
+    """The options for a sampler, with a source of noise if it wants one.
+    Raises `TypeError` for one that it does not know."""
     known = inspect.signature(fn).parameters
     anything = any(p.kind is p.VAR_KEYWORD for p in known.values())
     if (bad := [k for k in options if k not in known]) and not anything:
         has = ", ".join(list(known)[3:]) or "none"
-        raise TypeError(f"{getattr(fn, '__name__', fn)} has no option {bad[0]!r} (its own: {has}); the number of steps is `n_steps`")
+        raise TypeError(f"{getattr(fn, '__name__', fn)} has no option {bad[0]!r} (its own: {has}); "
+                        f"the number of steps is `n_steps`")
     return ({"noise_sampler": noise_sampler} if "noise_sampler" in known else {}) | options
 
 def in_eval(
@@ -210,24 +229,28 @@ def in_eval(
 @patch
 def sample(self:DenoisingModel,
     n:int, # samples
-    labels:Tensor|Sequence|int|str|None=None, # a class for all, or one for each, by number or name; `None` for no label
+    labels:Tensor|Sequence|int|str|None=None, # a class for all or for each, by number or name; `None`: none
     guidance_scale:float=1., # 1 plain, above 1 exaggerates the label, 0 ignores it
-    sampler:str|Callable|None=None, # a name from `SAMPLERS`, or any sampler of contract 3; `None`: the model's own
+    sampler:str|Callable|None=None, # a name from `SAMPLERS`, or a sampler; `None`: the model's own
     n_steps:int|None=None, # steps, network calls for most samplers; `None`: the model's own
     seed:int|None=None, # same seed, same samples, whatever the batch size
     noise:Tensor|None=None, # `[n, *state_shape]` standard normal start, instead of the seed's
     spacing:str|None=None, # how the levels lie: see `levels`
     sigmas:Tensor|None=None, # `[n_steps+1]` the levels themselves, instead of `n_steps` and `spacing`
-    threshold:str|None="model", guidance_rescale:float=0., guidance_interval:tuple[float, float]|None=None, # see `denoiser`
+    threshold:str|None="model", guidance_rescale:float=0., # see `denoiser`
+    guidance_interval:tuple[float, float]|None=None, # see `denoiser`
     *, batch_size:int=256, # samples at a time
     **options:Any, # of the sampler, such as `eta`
 )->Tensor: # `[n, *data_shape]`, in [-1, 1]
     "Draw `n` samples."
     seed = int(torch.randint(2**31, ())) if seed is None else seed
-    how = dict(guidance_scale=guidance_scale, sampler=sampler, n_steps=n_steps, seed=seed, spacing=spacing, sigmas=sigmas,
-               threshold=threshold, guidance_rescale=guidance_rescale, guidance_interval=guidance_interval, **options)
+    how = dict(guidance_scale=guidance_scale, sampler=sampler,
+               n_steps=n_steps, seed=seed, spacing=spacing, sigmas=sigmas,
+               threshold=threshold, guidance_rescale=guidance_rescale,
+               guidance_interval=guidance_interval, **options)
     y, out = as_labels(self, labels, n), []
-    for i in progress_bar(range(0, n, batch_size), desc="sampling", **({"disable": True} if n <= batch_size else {})):
+    for i in progress_bar(range(0, n, batch_size), desc="sampling",
+                          **({"disable": True} if n <= batch_size else {})):
         part = slice(i, min(i + batch_size, n))
         some = {"labels": None if y is None else y[part], "noise": None if noise is None else noise[part]}
         out.append(final(self.sample_iter(part.stop - i, start=i, **some, **how)))
@@ -236,9 +259,10 @@ def sample(self:DenoisingModel,
 
 # %% ../../nbs/4_models/20_base.ipynb #aea12c81
 def load(
-    name_or_path:str|os.PathLike, # a file that `save` wrote, or the name of weights that ship with the package
+    name_or_path:str|os.PathLike, # a file that `save` wrote, or the name of weights that ship
     net:nn.Module|None=None, # the network, if it is not one of this package
     device:torch.device|str|None=None, # where to; `default_device()` if left out
 )->DenoisingModel: # the model, ready to use (or a classifier, if the file holds one)
-    "Get a saved model back, with its `card`. Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."
+    """Get a saved model back, with its `card`.
+    Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."""
     return load_saved(name_or_path, net, device)

@@ -24,7 +24,7 @@ class Sampling():
     "How a model is sampled where nothing else is asked."
     sampler:str|Callable = "ddpm" # a name from `SAMPLERS`, or a sampler
     n_steps:int|None = None # how many steps; `None`: as the model's `levels` has it
-    levels:dict[str, Any] = field(default_factory=dict) # further arguments for `levels`: spacing, sigma_min, sigma_max, …
+    levels:dict[str, Any] = field(default_factory=dict) # for `levels`: spacing, sigma_min, …
     options:dict[str, Any] = field(default_factory=dict) # of the sampler, such as `eta`
     def asked(self,
         sampler:str|Callable|None=None, n_steps:int|None=None, # instead of these; `None` keeps them
@@ -35,7 +35,8 @@ class Sampling():
         ...
 
 class DenoisingModel(Saved):
-    "A network that can be asked for samples. A model defines `denoise` and `levels`. Raises `ValueError` for parts that do not fit."
+    """A network that can be asked for samples. A model defines `denoise` and `levels`.
+    Raises `ValueError` for parts that do not fit."""
     sampling = Sampling() # what is best for this model where nothing is asked
     net: nn.Module
     data_shape: tuple
@@ -46,7 +47,7 @@ class DenoisingModel(Saved):
         net:nn.Module, # the only part that is trained
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
-        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic" or `None`
+        threshold:str|None="static", # guesses out of bounds: "static", "dynamic" or `None` (`thresholded`)
         **more:Any, # further arguments of the class, to be saved with it
     ):
         ...
@@ -54,7 +55,7 @@ class DenoisingModel(Saved):
     def device(self)->torch.device: # where its tensors are; the CPU if it has none
         ...
     @property
-    def state_shape(self)->tuple[int, ...]:
+    def state_shape(self)->tuple[int, ...]:  # of what samplers move: the data, or a code of them
         ...
     def start(self:DenoisingModel,
         z:Tensor, # `[B, ...]` standard normal noise
@@ -69,7 +70,7 @@ class DenoisingModel(Saved):
         guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated
         threshold:str|None="model", # "static", "dynamic", `None`, or "model": as the model was built
         guidance_rescale:float=0., # see `guided`: share of the added contrast that is taken back
-        guidance_interval:tuple[float, float]|None=None, # see `guided`: noise levels (low, high) between which to guide
+        guidance_interval:tuple[float, float]|None=None, # noise levels between which to guide, see `guided`
     )->Callable: # `D(x, sigma, y=None, **cond) -> x0`
         "The denoiser that samplers get: guided, then thresholded."
         ...
@@ -81,15 +82,16 @@ class DenoisingModel(Saved):
         ...
     def sample_iter(self:DenoisingModel,
         n:int, # samples
-        labels:Tensor|Sequence|int|str|None=None, # a class for all, or one for each, by number or name; `None` for no label
+        labels:Tensor|Sequence|int|str|None=None, # a class for all or for each, by number or name; `None`: none
         guidance_scale:float=1., # 1 plain, above 1 exaggerates the label, 0 ignores it
-        sampler:str|Callable|None=None, # a name from `SAMPLERS`, or any sampler of contract 3; `None`: the model's own
+        sampler:str|Callable|None=None, # a name from `SAMPLERS`, or a sampler; `None`: the model's own
         n_steps:int|None=None, # steps, network calls for most samplers; `None`: the model's own
         seed:int|None=None, # same seed, same samples
         noise:Tensor|None=None, # `[n, *state_shape]` standard normal start, instead of the seed's
         spacing:str|None=None, # how the levels lie: see `levels`
         sigmas:Tensor|None=None, # `[n_steps+1]` the levels themselves, instead of `n_steps` and `spacing`
-        threshold:str|None="model", guidance_rescale:float=0., guidance_interval:tuple[float, float]|None=None, # see `denoiser`
+        threshold:str|None="model", guidance_rescale:float=0., # see `denoiser`
+        guidance_interval:tuple[float, float]|None=None, # see `denoiser`
         *, start:int=0, # number of the first sample, in a part of a larger request
         **options:Any, # of the sampler, such as `eta`
     )->Iterator[Step]: # the sampler's steps
@@ -97,15 +99,16 @@ class DenoisingModel(Saved):
         ...
     def sample(self:DenoisingModel,
         n:int, # samples
-        labels:Tensor|Sequence|int|str|None=None, # a class for all, or one for each, by number or name; `None` for no label
+        labels:Tensor|Sequence|int|str|None=None, # a class for all or for each, by number or name; `None`: none
         guidance_scale:float=1., # 1 plain, above 1 exaggerates the label, 0 ignores it
-        sampler:str|Callable|None=None, # a name from `SAMPLERS`, or any sampler of contract 3; `None`: the model's own
+        sampler:str|Callable|None=None, # a name from `SAMPLERS`, or a sampler; `None`: the model's own
         n_steps:int|None=None, # steps, network calls for most samplers; `None`: the model's own
         seed:int|None=None, # same seed, same samples, whatever the batch size
         noise:Tensor|None=None, # `[n, *state_shape]` standard normal start, instead of the seed's
         spacing:str|None=None, # how the levels lie: see `levels`
         sigmas:Tensor|None=None, # `[n_steps+1]` the levels themselves, instead of `n_steps` and `spacing`
-        threshold:str|None="model", guidance_rescale:float=0., guidance_interval:tuple[float, float]|None=None, # see `denoiser`
+        threshold:str|None="model", guidance_rescale:float=0., # see `denoiser`
+        guidance_interval:tuple[float, float]|None=None, # see `denoiser`
         *, batch_size:int=256, # samples at a time
         **options:Any, # of the sampler, such as `eta`
     )->Tensor: # `[n, *data_shape]`, in [-1, 1]
@@ -127,7 +130,7 @@ def takes_labels(
 
 def as_labels(
     model:DenoisingModel, # who is asked
-    labels:Tensor|Sequence|int|str|None, # what the user asked for: class numbers or names, one for all or one for each; -1 means none
+    labels:Tensor|Sequence|int|str|None, # class numbers or names, one for all or one for each; -1: none
     n:int, # samples
 )->Tensor|None: # long `[n]`, where the model is
     "Bring labels into the form that networks take; raises `ValueError` where they do not fit."
@@ -138,7 +141,8 @@ def _numbered(model:DenoisingModel, labels:str|Sequence)->int|list[int]:
     ...
 
 def _options(fn:Callable, options:dict[str, Any], noise_sampler:Callable)->dict[str, Any]:
-    "The options for a sampler, with a source of noise if it wants one. Raises `TypeError` for one that it does not know."
+    """The options for a sampler, with a source of noise if it wants one.
+    Raises `TypeError` for one that it does not know."""
     ...
 
 def in_eval(
@@ -149,11 +153,12 @@ def in_eval(
     ...
 
 def load(
-    name_or_path:str|os.PathLike, # a file that `save` wrote, or the name of weights that ship with the package
+    name_or_path:str|os.PathLike, # a file that `save` wrote, or the name of weights that ship
     net:nn.Module|None=None, # the network, if it is not one of this package
     device:torch.device|str|None=None, # where to; `default_device()` if left out
 )->DenoisingModel: # the model, ready to use (or a classifier, if the file holds one)
-    "Get a saved model back, with its `card`. Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."
+    """Get a saved model back, with its `card`.
+    Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."""
     ...
 
 __all__ = ['Sampling', 'DenoisingModel', 'thresholded', 'takes_labels', 'as_labels', 'in_eval', 'load']

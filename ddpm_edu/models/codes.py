@@ -23,18 +23,21 @@ from .karras import KarrasDiffusion
 def guided_by_channel(
     D:Callable[..., Tensor], # a denoiser that knows labels, -1 among them
     guidance_scale:float, # s, as in `guided`
-    shares:Sequence[float], # `[C]`: the part of what a scale above 1 adds that each channel gets; 1 all of it, 0 none
+    shares:Sequence[float], # `[C]`: each channel's part of what a scale above 1 adds; 1 all of it, 0 none
     rescale:float=0., interval:tuple[float, float]|None=None, # as in `guided`
 )->Callable[..., Tensor]: # a denoiser
-    "Classifier-free guidance with a scale of its own, `1 + share·(s - 1)`, for each channel. Raises `ValueError` as `guided`."
-    if guidance_scale <= 1 or all(share == 1 for share in shares): return guided(D, guidance_scale, rescale, interval)
+    """Classifier-free guidance with a scale of its own, `1 + share·(s - 1)`, for each channel.
+    Raises `ValueError` as `guided`."""
+    if guidance_scale <= 1 or all(share == 1 for share in shares):
+        return guided(D, guidance_scale, rescale, interval)
     check_guidance(guidance_scale, rescale, interval)
     def guided_denoiser(x:Tensor, sigma:Tensor, y:Tensor|None=None, **cond:Any)->Tensor:
         if y is None: return D(x, sigma, **cond)
         inside = None if interval is None else (sigma > interval[0]) & (sigma <= interval[1]) # [B]
         if inside is not None and not inside.any(): return D(x, sigma, y=y, **cond)
         c, u = with_and_without(D, x, sigma, y, **cond)
-        s = expand(1 + (guidance_scale - 1) * torch.tensor(shares, device=x.device, dtype=x.dtype), x.ndim - 1)
+        s = expand(1 + (guidance_scale - 1) * torch.tensor(shares, device=x.device, dtype=x.dtype),
+                   x.ndim - 1)
         g = u + s * (c - u)
         if rescale: g = rescaled(g, c, rescale)
         return g if inside is None else torch.where(expand(inside, x), g, c)
@@ -42,23 +45,26 @@ def guided_by_channel(
 
 # %% ../../nbs/4_models/60_codes.ipynb #f7a7159c
 class CodeDiffusion(KarrasDiffusion):
-    "`KarrasDiffusion` over a code of the data. A class derived from it defines `encode` and `decode`; it takes and gives data."
-    guidance_shares:Sequence[float]|None = None # for each channel of a code, its part of a guidance above 1; `None`: all of it
+    """`KarrasDiffusion` over a code of the data.
+    A class derived from it defines `encode` and `decode`; it takes and gives data."""
+    guidance_shares:Sequence[float]|None = None # each channel's part of a guidance above 1; `None`: all of it
     def __init__(self,
         net:nn.Module, # for codes: its channels, height and width are theirs
         data_shape:Sequence[int], # shape of one sample of the data: `(C, H, W)`
         *args:Any, # as for `KarrasDiffusion`; `sigma_data` is that of the codes
         **options:Any, # likewise
     ):
-        code = self.encode(torch.zeros(1, *data_shape))               # complains about shapes that it cannot encode
+        code = self.encode(torch.zeros(1, *data_shape))  # complains about shapes that it cannot encode
         super().__init__(net, data_shape, *args, **options)
         self.code_shape = tuple(code.shape[1:])
 
     @property
     def state_shape(self)->tuple[int, ...]: return self.code_shape # of what samplers move
 
-    def encode(self, x:Tensor)->Tensor: raise NotImplementedError("a `CodeDiffusion` must define `encode`: data to codes")
-    def decode(self, z:Tensor, clean:bool=True)->Tensor: raise NotImplementedError("a `CodeDiffusion` must define `decode`: codes to data")
+    def encode(self, x:Tensor)->Tensor:
+        raise NotImplementedError("a `CodeDiffusion` must define `encode`: data to codes")
+    def decode(self, z:Tensor, clean:bool=True)->Tensor:
+        raise NotImplementedError("a `CodeDiffusion` must define `decode`: codes to data")
     def finish(self, z:Tensor)->Tensor: return self.decode(z) # the data that finished codes stand for
 
 # %% ../../nbs/4_models/60_codes.ipynb #d0a77182
@@ -74,7 +80,7 @@ def loss(self:CodeDiffusion,
 
 @patch
 def denoiser(self:CodeDiffusion,
-    guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated, in each channel by its share
+    guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated, each channel by its share
     threshold:str|None="model", # "static", "dynamic", `None`, or "model": as the model was built
     guidance_rescale:float=0., # see `guided`
     guidance_interval:tuple[float, float]|None=None, # see `guided`

@@ -14,15 +14,17 @@ from .karras import KarrasDiffusion
 def guided_by_channel(
     D:Callable[..., Tensor], # a denoiser that knows labels, -1 among them
     guidance_scale:float, # s, as in `guided`
-    shares:Sequence[float], # `[C]`: the part of what a scale above 1 adds that each channel gets; 1 all of it, 0 none
+    shares:Sequence[float], # `[C]`: each channel's part of what a scale above 1 adds; 1 all of it, 0 none
     rescale:float=0., interval:tuple[float, float]|None=None, # as in `guided`
 )->Callable[..., Tensor]: # a denoiser
-    "Classifier-free guidance with a scale of its own, `1 + share·(s - 1)`, for each channel. Raises `ValueError` as `guided`."
+    """Classifier-free guidance with a scale of its own, `1 + share·(s - 1)`, for each channel.
+    Raises `ValueError` as `guided`."""
     ...
 
 class CodeDiffusion(KarrasDiffusion):
-    "`KarrasDiffusion` over a code of the data. A class derived from it defines `encode` and `decode`; it takes and gives data."
-    guidance_shares:Sequence[float]|None = None # for each channel of a code, its part of a guidance above 1; `None`: all of it
+    """`KarrasDiffusion` over a code of the data.
+    A class derived from it defines `encode` and `decode`; it takes and gives data."""
+    guidance_shares:Sequence[float]|None = None # each channel's part of a guidance above 1; `None`: all of it
     code_shape: tuple
     def __init__(self,
         net:nn.Module, # for codes: its channels, height and width are theirs
@@ -48,7 +50,7 @@ class CodeDiffusion(KarrasDiffusion):
         "The loss at random levels, of codes. Raises `ValueError` for data of another shape than `data_shape`."
         ...
     def denoiser(self:CodeDiffusion,
-        guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated, in each channel by its share
+        guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated, each channel by its share
         threshold:str|None="model", # "static", "dynamic", `None`, or "model": as the model was built
         guidance_rescale:float=0., # see `guided`
         guidance_interval:tuple[float, float]|None=None, # see `guided`

@@ -40,15 +40,18 @@ def as_plain(
     if isinstance(value, os.PathLike): return os.fspath(value)
     if is_dataclass(value) and not isinstance(value, type): value = asdict(value)
     if isinstance(value, Mapping): return {str(k): as_plain(v, f"{name}[{k!r}]") for k, v in value.items()}
-    if isinstance(value, list | tuple | range): return [as_plain(v, f"{name}[{i}]") for i, v in enumerate(value)]
-    raise TypeError(f"`{name}` is a {type(value).__name__}, which a file cannot hold: give numbers, text, lists or dictionaries")
+    if isinstance(value, list | tuple | range):
+        return [as_plain(v, f"{name}[{i}]") for i, v in enumerate(value)]
+    raise TypeError(f"`{name}` is a {type(value).__name__}, "
+                    f"which a file cannot hold: give numbers, text, lists or dictionaries")
 
 # %% ../../nbs/4_models/10_files.ipynb #51ed3869
 def unwrapped(
     net:nn.Module, # a network, perhaps compiled (`torch.compile`), data-parallel or an `AveragedModel`
 )->nn.Module: # the network inside
     "Take torch's own wrappers off a network."
-    while (inner := net._modules.get("_orig_mod", net._modules.get("module"))) is not None and type(net).__module__.startswith("torch."):
+    while ((inner := net._modules.get("_orig_mod", net._modules.get("module"))) is not None
+           and type(net).__module__.startswith("torch.")):
         net = inner
     return net
 
@@ -61,7 +64,9 @@ def public_class(
     "Look the class of a network or a model up at the doors of this package."
     for floor in FLOORS if isinstance(name, str) else ():
         door = import_module(f"ddpm_edu.{floor}")
-        if name in door.__all__ and isinstance(found := getattr(door, name), type) and issubclass(found, nn.Module): return found
+        found = getattr(door, name) if name in door.__all__ else None
+        if isinstance(found, type) and issubclass(found, nn.Module):
+            return found
     return None
 
 def _described(part:nn.Module, args:Any)->dict[str, Any]:
@@ -72,7 +77,8 @@ def _described(part:nn.Module, args:Any)->dict[str, Any]:
 
 # %% ../../nbs/4_models/10_files.ipynb #f2a8d748
 class Saved(nn.Module):
-    "What `save` writes, `load` gives back. A class derived from it sets `config`, and `constants` if some arguments are tensors."
+    """What `save` writes, `load` gives back.
+    A class derived from it sets `config`, and `constants` if some arguments are tensors."""
     config:dict[str, Any] = {} # the arguments that it was built with: numbers, text, lists
     constants:dict[str, Tensor] = {} # those that are tensors
     card:dict[str, Any] = {} # what its maker tells of it: data, command, scores
@@ -80,17 +86,22 @@ class Saved(nn.Module):
     def save(self,
         path:str|os.PathLike, # for example "digits.safetensors"
         dtype:torch.dtype|None=None, # type of the stored weights; `torch.float16` halves the file
-        **card:Any, # anything you want to tell with it, such as `data="MNIST"`, beside what its `card` says already
+        **card:Any, # anything you want to tell with it, such as `data="MNIST"`
     )->Path: # the path
-        "Save all that `load` needs, in one file. Raises `ValueError` for another ending, `OSError` where it cannot be written."
+        """Save all that `load` needs, in one file.
+        Raises `ValueError` for another ending, `OSError` where it cannot be written."""
         path = Path(path).expanduser()
-        if path.suffix != ".safetensors": raise ValueError(f"`{path}` must end in .safetensors: call it `{path.name}.safetensors`")
+        if path.suffix != ".safetensors":
+            raise ValueError(f"`{path}` must end in .safetensors: call it `{path.name}.safetensors`")
         net = getattr(self, "net", None)
         inner = self if net is None else unwrapped(net)
-        parts = {"format": 2, "card": as_plain(self.card | card, "card"), "model": _described(self, self.config)}
-        if net is not None: parts["net"] = _described(inner, as_plain(getattr(inner, "config", None), "net.config"))
+        parts = {"format": 2, "card": as_plain(self.card | card, "card"),
+                 "model": _described(self, self.config)}
+        if net is not None:
+            parts["net"] = _described(inner, as_plain(getattr(inner, "config", None), "net.config"))
         prefix = "" if net is None else "net."
-        tensors = {prefix + k: v.to(dtype) if dtype and v.is_floating_point() else v for k, v in inner.state_dict().items()}
+        tensors = {prefix + k: v.to(dtype) if dtype and v.is_floating_point() else v for k,
+                   v in inner.state_dict().items()}
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in (tensors | self.constants).items()}
         return write_file(path, to_bytes(tensors, metadata={"config": json.dumps(parts)}))
 
@@ -123,9 +134,11 @@ def read_file(
             return {k: f.get_tensor(k) for k in f.keys()}, config
     except SafetensorError as e:
         with open(path, "rb") as f: start = f.read(2)
-        if start in (b"PK", b"\x80\x02"): raise ValueError(f"{path} is a pickle, which could run any program: it is not opened; "
-            "load its state dict with `torch.load(path, weights_only=True)`") from None
-        raise ValueError(f"{path} is damaged or cut short, or no safetensors file at all ({e}): copy it again") from None
+        if start in (b"PK", b"\x80\x02"):
+            raise ValueError(f"{path} is a pickle, which could run any program: it is not opened; "
+                             "load its state dict with `torch.load(path, weights_only=True)`") from None
+        raise ValueError(f"{path} is damaged or cut short, "
+                         f"or no safetensors file at all ({e}): copy it again") from None
     except (KeyError, json.JSONDecodeError, RecursionError):
         raise ValueError(f"{path} holds tensors but was not written by `save`: it has no config") from None
 
@@ -154,39 +167,50 @@ def _at_most(n:int)->Iterator[None]:
     finally: hook.remove()
 
 def _build(path:Path, what:str, kind:type[nn.Module], args:Any, weights:dict[str, Tensor])->nn.Module:
-    "A module of `kind` with the weights of the file. Raises `ValueError` where arguments and weights do not fit."
+    """A module of `kind` with the weights of the file.
+    Raises `ValueError` where arguments and weights do not fit."""
     try:
-        with torch.random.fork_rng([]):                    # first weights are drawn in vain: nobody shall notice
-            with torch.device("meta"), _at_most(len(weights)): shapes = {k: v.shape for k, v in kind(**args).state_dict().items()}
+        with torch.random.fork_rng([]):  # first weights are drawn in vain: nobody shall notice
+            with torch.device("meta"), _at_most(len(weights)):
+                shapes = {k: v.shape for k, v in kind(**args).state_dict().items()}
             if shapes == {k: v.shape for k, v in weights.items()}: return _fill(path, kind(**args), weights)
     except Exception as e: raise ValueError(f"the {what} in {path} cannot be built: {e}") from e
-    odd = sorted(k for k in shapes.keys() | weights.keys() if shapes.get(k) != getattr(weights.get(k), "shape", None))[0]
-    have, want = (list(v) if v is not None else "nothing" for v in (getattr(weights.get(odd), "shape", None), shapes.get(odd)))
-    raise ValueError(f"the weights in {path} do not fit the {what}: `{odd}` is {have} in the file and {want} in the {what}")
+    odd = sorted(k for k in shapes.keys() | weights.keys()
+                 if shapes.get(k) != getattr(weights.get(k), "shape", None))[0]
+    have, want = (list(v) if v is not None else "nothing"
+                  for v in (getattr(weights.get(odd), "shape", None), shapes.get(odd)))
+    raise ValueError(f"the weights in {path} do not fit the {what}: "
+                     f"`{odd}` is {have} in the file and {want} in the {what}")
 
 # %% ../../nbs/4_models/10_files.ipynb #2fbeed39
 def _fill(path:Path, net:nn.Module, weights:dict[str, Tensor])->nn.Module:
     "`net` with the weights of the file; `ValueError` that names the first one that does not fit."
     try: unwrapped(net).load_state_dict(weights)
     except RuntimeError as e:
-        raise ValueError(f"the weights in {path} do not fit the network: {str(e).splitlines()[1].strip()}") from None
+        raise ValueError(f"the weights in {path} do not fit the network: "
+                         f"{str(e).splitlines()[1].strip()}") from None
     return net
 
 def _part(path:Path, config:dict[str, Any], name:str)->tuple[Any, Any, dict[str, Any]]:
-    "Class, what it is called, and arguments of a part that the config describes. Raises `ValueError` for what is no description."
+    """Class, what it is called, and arguments of a part that the config describes.
+    Raises `ValueError` for what is no description."""
     part = config[name]
     if not isinstance(part, dict) or not isinstance(part.get("args") or {}, dict):
-        raise ValueError(f"{path} describes its {name} by a {type(part).__name__} without class and arguments: "
+        raise ValueError(f"{path} describes its {name} by "
+                         f"a {type(part).__name__} without class and arguments: "
                          "it was not written by `save`")
     return part.get("class"), part.get("called") or part.get("class"), part.get("args") or {}
 
 # %% ../../nbs/4_models/10_files.ipynb #1ea73ff2
 def _upgraded(path:Path, config:Any)->dict[str, Any]:
-    "The config in today's format. Raises `ValueError` for what is none, or newer than this version; warns where it was converted."
-    if not isinstance(config, dict) or "model" not in config: raise ValueError(f"{path} does not say which model it holds")
+    """The config in today's format.
+    Raises `ValueError` for what is none, or newer than this version; warns where it was converted."""
+    if not isinstance(config, dict) or "model" not in config:
+        raise ValueError(f"{path} does not say which model it holds")
     if config.get("format") == 2: return config
     if config.get("format") != 1:
-        raise ValueError(f"{path} has format {config.get('format')!r:.20} and this version reads 1 and 2: install a newer ddpm_edu")
+        raise ValueError(f"{path} has format {config.get('format')!r:.20} and this version reads 1 and 2: "
+                         f"install a newer ddpm_edu")
     config = json.loads(json.dumps(config).replace("SpriteReader", "SpriteClassifier"))
     for part in [config[k] for k in ("model", "net") if isinstance(config.get(k), dict)]:
         ours, part["called"] = str(part.get("class")).startswith("ddpm_edu."), part.get("class")
@@ -196,29 +220,34 @@ def _upgraded(path:Path, config:Any)->dict[str, Any]:
         if isinstance(how := args.get("sampling"), dict):
             known = {k: how[k] for k in ("sampler", "n_steps", "levels") if k in how}
             args["sampling"] = known | {"options": {k: v for k, v in how.items() if k not in known}}
-    warnings.warn(f"{path} is in the format of an earlier version: its classes were looked up by their names; save the model again "
+    warnings.warn(f"{path} is in the format of an earlier version: "
+                  f"its classes were looked up by their names; save the model again "
                   "to bring the file up to date", stacklevel=4)
     return config
 
 # %% ../../nbs/4_models/10_files.ipynb #f2555a3b
 def load_saved(
-    name_or_path:str|os.PathLike, # a file that `save` wrote, or the name of weights that ship with the package
+    name_or_path:str|os.PathLike, # a file that `save` wrote, or the name of weights that ship
     net:nn.Module|None=None, # the network, if it is not one of this package
     device:torch.device|str|None=None, # where to; `default_device()` if left out
 )->Saved: # ready to use
-    "Get back what was saved, with its `card`. Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."
-    if isinstance(net, type): raise TypeError(f"`net` is the class {net.__name__}: give a network, `net={net.__name__}(...)`")
+    """Get back what was saved, with its `card`.
+    Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."""
+    if isinstance(net, type):
+        raise TypeError(f"`net` is the class {net.__name__}: give a network, `net={net.__name__}(...)`")
     path = _find(name_or_path)
     tensors, config = read_file(path)
     config = _upgraded(path, config)
     name, called, args = _part(path, config, "model")
     if not hasattr(kind := public_class(name), "save"):
         raise ValueError(f"{path} was saved from a {called}, which is no model of this package")
-    model = _build(path, "model", kind, args, tensors) if "net" not in config else _with_net(path, kind, args, tensors, config, net)
+    model = _build(path, "model", kind, args, tensors) if "net" not in config else _with_net(path,
+        kind, args, tensors, config, net)
     model.card = config["card"] if isinstance(config.get("card"), dict) else {}
     return model.to(device or default_device()).eval()
 
-def _with_net(path:Path, kind:type[Saved], args:dict[str, Any], tensors:dict[str, Tensor], config:dict[str, Any],
+def _with_net(path:Path, kind:type[Saved], args:dict[str, Any],
+              tensors:dict[str, Tensor], config:dict[str, Any],
               net:nn.Module|None)->Saved:
     "A model around a network: the one that the file describes, or `net`."
     weights = {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")}
@@ -226,7 +255,8 @@ def _with_net(path:Path, kind:type[Saved], args:dict[str, Any], tensors:dict[str
     name, called, net_args = _part(path, config, "net")
     if net is None:
         if not (ours := public_class(name)) or not net_args:
-            raise ValueError(f"the network in {path} is a {called}, which a file cannot bring along: pass one as `net`")
+            raise ValueError(f"the network in {path} is a {called}, "
+                             f"which a file cannot bring along: pass one as `net`")
         net = _build(path, "network", ours, net_args, weights)
     else: _fill(path, net, weights)
     try: return kind(net, **constants, **args)

@@ -21,25 +21,29 @@ from .karras import KarrasDiffusion
 
 # %% ../../nbs/4_models/70_foreign.ipynb #fb5442c2
 class ForeignNet(nn.Module):
-    "Somebody else's network behind contract 1, `net(x, t, y=None, **cond)`. Raises `ValueError` for labels that it has no meaning for."
+    """Somebody else's network behind contract 1, `net(x, t, y=None, **cond)`.
+    Raises `ValueError` for labels that it has no meaning for."""
     def __init__(self,
         model:nn.Module, # the stranger
-        call:Callable, # how to ask it: `call(model, x, t, given, **cond)`; `given` is a class, a row of `conditions`, or `None`
+        call:Callable, # `call(model, x, t, given, **cond)`; `given`: a class, a row of `conditions`, `None`
         num_classes:int=0, # labels are 0 … num_classes-1
         null_class:int|None=None, # the class, or row of `conditions`, that means no label
-        conditions:Tensor|None=None, # `[num_classes (+ 1), ...]`, what stands for each label; `None` for the number itself
+        conditions:Tensor|None=None, # `[num_classes (+ 1), ...]`, what stands for a label; `None`: its number
         times:Tensor|None=None, # `[T]`, what it is told at each step; `None` for the number of the step
         quantize:bool=False, # it knows whole steps only
     ):
         super().__init__()
-        self.model, self.call, self.num_classes, self.null_class, self.quantize = model, call, num_classes, null_class, quantize
-        self.register_buffer("conditions", conditions, persistent=False); self.register_buffer("times", times, persistent=False)
+        self.model, self.call, self.num_classes, self.null_class, self.quantize = (model,
+            call, num_classes, null_class, quantize)
+        self.register_buffer("conditions", conditions, persistent=False)
+        self.register_buffer("times", times, persistent=False)
         if times is not None: self.T = len(times)
 
     def forward(self, x:Tensor, t:Tensor, y:Tensor|None=None, **cond:Any)->Tensor:
         out = self.call(self.model, x, self._network_times(t), self._network_labels(y, x), **cond)
         if out.shape[1] == 2 * x.shape[1]: out = out[:, :x.shape[1]]    # the rest is a learned variance
-        if out.shape != x.shape: raise ValueError(f"the network answered with shape {list(out.shape)} to data of {list(x.shape)}")
+        if out.shape != x.shape:
+            raise ValueError(f"the network answered with shape {list(out.shape)} to data of {list(x.shape)}")
         return out
 
 # %% ../../nbs/4_models/70_foreign.ipynb #5e20ce92
@@ -64,7 +68,8 @@ def _network_labels(self:ForeignNet, y:Tensor|None, x:Tensor)->Tensor|None:
         raise ValueError("this network wants a label each time, and no class of it stands for none: "
                          "pass labels without -1 (and no guidance), or name its `null_class` or `uncond`")
     if low < -1 or high >= self.num_classes:
-        raise ValueError(f"label {low if low < -1 else high} is out of range: there are {self.num_classes} to choose from")
+        raise ValueError(f"label {low if low < -1 else high} is out of range: "
+                         f"there are {self.num_classes} to choose from")
     if self.null_class is not None: y = torch.where(y < 0, self.null_class, y)
     return y if self.conditions is None else self.conditions[y]
 
@@ -72,18 +77,22 @@ def _network_labels(self:ForeignNet, y:Tensor|None, x:Tensor)->Tensor|None:
 def betas_from_alphas_cumprod(
     ac:Tensor|Sequence[float], # `[T]`, falling, between 0 and 1; the last may be 0
 )->Tensor: # float64 `[T]`, on the CPU
-    "The schedule behind a running product: `alphas_cumprod` backwards. Raises `ValueError` where it does not fall."
+    """The schedule behind a running product: `alphas_cumprod` backwards.
+    Raises `ValueError` where it does not fall."""
     ac = torch.as_tensor(ac, dtype=torch.float64).detach().cpu()
-    if ac.ndim != 1 or not len(ac): raise ValueError(f"`alphas_cumprod` must be one list of numbers, not of shape {tuple(ac.shape)}")
+    if ac.ndim != 1 or not len(ac):
+        raise ValueError(f"`alphas_cumprod` must be one list of numbers, not of shape {tuple(ac.shape)}")
     before = torch.cat([ac.new_ones(1), ac[:-1]])
     for i in (~((ac < before) & (ac >= 0))).nonzero()[:1].flatten().tolist():
-        raise ValueError(f"alphas_cumprod[{i}] = {ac[i].item():.4g}: the list must fall from below 1 and not below 0; did you pass betas?")
+        raise ValueError(f"alphas_cumprod[{i}] = {ac[i].item():.4g}: "
+                         f"the list must fall from below 1 and not below 0; did you pass betas?")
     return 1 - ac / before
 
 def _image_shape(shape:Sequence[int]|None, channels:int|None, size:int|Sequence[int]|None)->tuple[int, ...]:
     "`(C, H, W)`: as given, or as the network tells. Raises `ValueError` if it does not."
     if shape is not None: return tuple(shape)
-    if channels is None or size is None: raise ValueError("the network does not tell the size of its images: pass `data_shape=(C, H, W)`")
+    if channels is None or size is None:
+        raise ValueError("the network does not tell the size of its images: pass `data_shape=(C, H, W)`")
     return (channels, size, size) if isinstance(size, int) else (channels, *size)
 
 # %% ../../nbs/4_models/70_foreign.ipynb #d909e447
@@ -95,10 +104,13 @@ def _openai_times(diffusion:Any, T:int)->Tensor|None:
     return times * (1000. / getattr(diffusion, "original_num_steps", T)) if scaled else times
 
 def _openai_objective(diffusion:Any)->str:
-    "What the network predicts, by the diffusion's `model_mean_type`; noise if it has none. Raises `ValueError` for x at t-1."
+    """What the network predicts, by the diffusion's `model_mean_type`; noise if it has none.
+    Raises `ValueError` for x at t-1."""
     name = getattr(getattr(diffusion, "model_mean_type", None), "name", "EPSILON")
     known = {"EPSILON": "eps", "START_X": "x0"}
-    if name not in known: raise ValueError(f"model_mean_type is {name}: only EPSILON and START_X can be read; or name the `objective`")
+    if name not in known:
+        raise ValueError(f"model_mean_type is {name}: only EPSILON and START_X can be read; "
+                         f"or name the `objective`")
     return known[name]
 
 def _ask_openai(model:Callable, x:Tensor, t:Tensor, y:Tensor|None, **cond:Any)->Tensor:
@@ -106,7 +118,7 @@ def _ask_openai(model:Callable, x:Tensor, t:Tensor, y:Tensor|None, **cond:Any)->
 
 # %% ../../nbs/4_models/70_foreign.ipynb #4e58e01d
 def from_openai(
-    model:nn.Module, # `model(x, t)` or `model(x, t, y=...)`, the answer with or without a learned variance behind it
+    model:nn.Module, # `model(x, t)` or `model(x, t, y=...)`, with or without a learned variance
     diffusion:Any, # the `diffusion` that was created with it, or the schedule's betas `[T]`
     data_shape:Sequence[int]|None=None, # shape of one sample; `None`: as the model tells
     objective:str|None=None, # "eps", "x0" or "v"; `None`: as the diffusion tells
@@ -114,25 +126,34 @@ def from_openai(
     quantize:bool=False, # it knows whole steps only
     **options:Any, # of `GaussianDiffusion`: `threshold`, `p_uncond`
 )->GaussianDiffusion:
-    "A network of guided-diffusion (Dhariwal and Nichol 2021). Raises `ValueError` for parts that cannot be read."
+    """A network of guided-diffusion (Dhariwal and Nichol 2021).
+    Raises `ValueError` for parts that cannot be read."""
     betas = torch.as_tensor(getattr(diffusion, "betas", diffusion), dtype=torch.float64)
     shape = _image_shape(data_shape, getattr(model, "in_channels", None), getattr(model, "image_size", None))
-    classes, times = _classes(getattr(model, "num_classes", None), null_class), _openai_times(diffusion, len(betas))
-    net, options = ForeignNet(model, _ask_openai, **classes, times=times, quantize=quantize), _hidden(null_class) | options
-    return GaussianDiffusion(net, betas, shape, objective or _openai_objective(diffusion), quantize=quantize, **options)
+    classes, times = _classes(getattr(model, "num_classes", None),
+                              null_class), _openai_times(diffusion, len(betas))
+    net, options = ForeignNet(model, _ask_openai, **classes,
+                              times=times, quantize=quantize), _hidden(null_class) | options
+    return GaussianDiffusion(net, betas, shape, objective or _openai_objective(diffusion),
+                             quantize=quantize, **options)
 
 def _classes(n:int|None, null_class:int|None)->dict[str, int|None]:
     "How many labels there are: a null class at the end is none of them."
-    return dict(num_classes=(n or 0) - (null_class is not None and null_class == (n or 0) - 1), null_class=null_class)
+    return dict(num_classes=(n or 0) - (null_class is not None and null_class == (n or 0) - 1),
+                null_class=null_class)
 
-def _hidden(null:Any)->dict[str, float]: return dict(p_uncond=0. if null is None else .1)   # who has a null class saw it in training
+def _hidden(null:Any)->dict[str, float]:  # who has a null class saw it in training
+    return dict(p_uncond=0. if null is None else .1)
 
 # %% ../../nbs/4_models/70_foreign.ipynb #c018ec91
 def _prompts(conditions:Tensor|None, uncond:Tensor|None)->dict[str, Any]:
-    "A table with a row for each label, and perhaps one for none at its end. Raises `ValueError` if the shapes differ."
+    """A table with a row for each label, and perhaps one for none at its end.
+    Raises `ValueError` if the shapes differ."""
     if conditions is None and uncond is None: return {}
-    if None not in (conditions, uncond) and uncond.shape not in (conditions.shape[1:], (1, *conditions.shape[1:])):
-        raise ValueError(f"`uncond` has shape {list(uncond.shape)} and `conditions` {list(conditions.shape)}: give one row of them")
+    if None not in (conditions, uncond) and uncond.shape not in (conditions.shape[1:],
+        (1, *conditions.shape[1:])):
+        raise ValueError(f"`uncond` has shape {list(uncond.shape)} "
+                         f"and `conditions` {list(conditions.shape)}: give one row of them")
     n = 0 if conditions is None else len(conditions)
     parts = [] if conditions is None else [conditions]
     if uncond is not None: parts.append(uncond.reshape(1, *conditions.shape[1:]) if n else uncond[None])
@@ -143,31 +164,39 @@ def _ask_compvis(model:Any, x:Tensor, t:Tensor, given:Tensor|None, **cond:Any)->
 
 # %% ../../nbs/4_models/70_foreign.ipynb #e8ba0439
 def from_compvis(
-    model:nn.Module, # has `apply_model(x, t, cond)` and `alphas_cumprod`; may tell `parameterization`, `channels` and `image_size`
-    conditions:Tensor|None=None, # `[K, ...]`, what the labels 0 … K-1 stand for: embedded sentences, for example
+    model:nn.Module, # has `apply_model(x, t, cond)` and `alphas_cumprod`
+    conditions:Tensor|None=None, # `[K, ...]`, what the labels 0 … K-1 stand for, such as sentences
     uncond:Tensor|None=None, # `[...]`, what no label stands for: the empty sentence
     data_shape:Sequence[int]|None=None, # shape of the latents of one sample; `None`: as the model tells
     quantize:bool=False, # it knows whole steps only
     **options:Any, # of `GaussianDiffusion`: `objective`, `threshold`, `p_uncond`
 )->GaussianDiffusion:
-    "A latent diffusion model (Rombach et al. 2022); its samples are latents. Raises `ValueError` for parts that cannot be read."
+    """A latent diffusion model (Rombach et al. 2022); its samples are latents.
+    Raises `ValueError` for parts that cannot be read."""
     shape = _image_shape(data_shape, getattr(model, "channels", None), getattr(model, "image_size", None))
     net = ForeignNet(model, _ask_compvis, **_prompts(conditions, uncond), quantize=quantize)
-    options = dict(objective=getattr(model, "parameterization", "eps"), threshold=None) | _hidden(uncond) | options
-    return GaussianDiffusion(net, betas_from_alphas_cumprod(model.alphas_cumprod), shape, **options, quantize=quantize)
+    options = dict(objective=getattr(model, "parameterization", "eps"),
+                   threshold=None) | _hidden(uncond) | options
+    return GaussianDiffusion(net, betas_from_alphas_cumprod(model.alphas_cumprod),
+                             shape, **options, quantize=quantize)
 
 # %% ../../nbs/4_models/70_foreign.ipynb #4254befb
 PREDICTIONS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"} # diffusers' names → ours
 
 def _scheduler_says(scheduler:Any)->dict[str, Any]:
-    "Schedule, objective and threshold of a scheduler of diffusers. Raises `ValueError` for one that is not of the DDPM kind."
+    """Schedule, objective and threshold of a scheduler of diffusers.
+    Raises `ValueError` for one that is not of the DDPM kind."""
     ac, config = getattr(scheduler, "alphas_cumprod", None), scheduler.config
-    if ac is None: raise ValueError(f"{type(scheduler).__name__} has no `alphas_cumprod`: only one with a table of steps can be read")
+    if ac is None:
+        raise ValueError(f"{type(scheduler).__name__} has no `alphas_cumprod`: "
+                         f"only one with a table of steps can be read")
     kind = getattr(config, "prediction_type", "epsilon")
-    if kind not in PREDICTIONS: raise ValueError(f"prediction_type is {kind!r}: one of {', '.join(PREDICTIONS)} is needed")
+    if kind not in PREDICTIONS:
+        raise ValueError(f"prediction_type is {kind!r}: one of {', '.join(PREDICTIONS)} is needed")
     dynamic, clip = (getattr(config, name, False) for name in ("thresholding", "clip_sample"))
     if clip and getattr(config, "clip_sample_range", 1.) != 1:
-        raise ValueError(f"the scheduler clips at {config.clip_sample_range} and ours at 1: set its clip_sample=False, and clip yourself")
+        raise ValueError(f"the scheduler clips at {config.clip_sample_range} and ours at 1: "
+                         f"set its clip_sample=False, and clip yourself")
     threshold = "dynamic" if dynamic else "static" if clip else None
     return dict(betas=betas_from_alphas_cumprod(ac), objective=PREDICTIONS[kind], threshold=threshold)
 
@@ -176,7 +205,8 @@ def _ask_unet(model:Callable, x:Tensor, t:Tensor, y:Tensor|None, **cond:Any)->Te
 
 def _ask_text_unet(model:Callable, x:Tensor, t:Tensor, given:Tensor|None, **cond:Any)->Tensor:
     dtype = getattr(model, "dtype", x.dtype)
-    return model(x.to(dtype), t, encoder_hidden_states=cond.pop("encoder_hidden_states", given).to(dtype), **cond).sample.to(x)
+    return model(x.to(dtype), t, encoder_hidden_states=cond.pop("encoder_hidden_states", given).to(dtype),
+                 **cond).sample.to(x)
 
 # %% ../../nbs/4_models/70_foreign.ipynb #99d71e9f
 def from_diffusers(
@@ -191,24 +221,27 @@ def from_diffusers(
 )->GaussianDiffusion:
     "A network of diffusers with its scheduler. Raises `ValueError` for parts that cannot be read."
     config, prompts = unet.config, _prompts(conditions, uncond)
-    shape = _image_shape(data_shape, getattr(config, "in_channels", None), getattr(config, "sample_size", None))
+    shape = _image_shape(data_shape, getattr(config, "in_channels", None),
+                         getattr(config, "sample_size", None))
     given = prompts or _classes(getattr(config, "num_class_embeds", None), null_class)
     net = ForeignNet(unet, _ask_text_unet if prompts else _ask_unet, **given, quantize=quantize)
-    return GaussianDiffusion(net, data_shape=shape, quantize=quantize, **_scheduler_says(scheduler) | _hidden(net.null_class) | options)
+    return GaussianDiffusion(net, data_shape=shape, quantize=quantize,
+                             **_scheduler_says(scheduler) | _hidden(net.null_class) | options)
 
 # %% ../../nbs/4_models/70_foreign.ipynb #693b924d
 def _ask_v(model:Callable, x:Tensor, t:Tensor, given:Tensor|None, **cond:Any)->Tensor:
     return -model(x, t, *([] if given is None else [given]), **cond)
 
 def from_v_diffusion(
-    model:nn.Module, # `model(x, t)` or `model(x, t, condition)`, `t` from 0, clean, to 1, noise; predicts velocity
+    model:nn.Module, # `model(x, t)` or `model(x, t, condition)`, `t` from 0 (clean) to 1 (noise)
     conditions:Tensor|None=None, # `[K, ...]`, what the labels 0 … K-1 stand for: embedded sentences
     uncond:Tensor|None=None, # `[...]`, what no label stands for: zeros, for example
     data_shape:Sequence[int]|None=None, # shape of one sample; `None`: the model's `shape`
     sigma_min:float=.01, sigma_max:float=160., # the noise levels that it will be asked for
     **options:Any, # of `KarrasDiffusion`: `threshold`, `p_uncond`
 )->KarrasDiffusion:
-    "A network of v-diffusion (Crowson 2021; Salimans and Ho 2022, appendix D). Raises `ValueError` for parts that cannot be read."
+    """A network of v-diffusion (Crowson 2021; Salimans and Ho 2022, appendix D).
+    Raises `ValueError` for parts that cannot be read."""
     shape = _image_shape(data_shape or getattr(model, "shape", None), None, None)
     times = exponential_sigmas(10_000, sigma_min, sigma_max)[:-1].flip(0).atan() * (2 / math.pi)
     net = ForeignNet(model, _ask_v, **_prompts(conditions, uncond), times=times.float())

@@ -11,7 +11,8 @@ from .gaussian import GaussianDiffusion
 from .karras import KarrasDiffusion
 
 class ForeignNet(nn.Module):
-    "Somebody else's network behind contract 1, `net(x, t, y=None, **cond)`. Raises `ValueError` for labels that it has no meaning for."
+    """Somebody else's network behind contract 1, `net(x, t, y=None, **cond)`.
+    Raises `ValueError` for labels that it has no meaning for."""
     model: nn.Module
     call: Callable
     num_classes: int
@@ -20,10 +21,10 @@ class ForeignNet(nn.Module):
     T: Any
     def __init__(self,
         model:nn.Module, # the stranger
-        call:Callable, # how to ask it: `call(model, x, t, given, **cond)`; `given` is a class, a row of `conditions`, or `None`
+        call:Callable, # `call(model, x, t, given, **cond)`; `given`: a class, a row of `conditions`, `None`
         num_classes:int=0, # labels are 0 … num_classes-1
         null_class:int|None=None, # the class, or row of `conditions`, that means no label
-        conditions:Tensor|None=None, # `[num_classes (+ 1), ...]`, what stands for each label; `None` for the number itself
+        conditions:Tensor|None=None, # `[num_classes (+ 1), ...]`, what stands for a label; `None`: its number
         times:Tensor|None=None, # `[T]`, what it is told at each step; `None` for the number of the step
         quantize:bool=False, # it knows whole steps only
     ):
@@ -40,7 +41,8 @@ class ForeignNet(nn.Module):
 def betas_from_alphas_cumprod(
     ac:Tensor|Sequence[float], # `[T]`, falling, between 0 and 1; the last may be 0
 )->Tensor: # float64 `[T]`, on the CPU
-    "The schedule behind a running product: `alphas_cumprod` backwards. Raises `ValueError` where it does not fall."
+    """The schedule behind a running product: `alphas_cumprod` backwards.
+    Raises `ValueError` where it does not fall."""
     ...
 
 def _image_shape(shape:Sequence[int]|None, channels:int|None, size:int|Sequence[int]|None)->tuple[int, ...]:
@@ -52,14 +54,15 @@ def _openai_times(diffusion:Any, T:int)->Tensor|None:
     ...
 
 def _openai_objective(diffusion:Any)->str:
-    "What the network predicts, by the diffusion's `model_mean_type`; noise if it has none. Raises `ValueError` for x at t-1."
+    """What the network predicts, by the diffusion's `model_mean_type`; noise if it has none.
+    Raises `ValueError` for x at t-1."""
     ...
 
 def _ask_openai(model:Callable, x:Tensor, t:Tensor, y:Tensor|None, **cond:Any)->Tensor:
     ...
 
 def from_openai(
-    model:nn.Module, # `model(x, t)` or `model(x, t, y=...)`, the answer with or without a learned variance behind it
+    model:nn.Module, # `model(x, t)` or `model(x, t, y=...)`, with or without a learned variance
     diffusion:Any, # the `diffusion` that was created with it, or the schedule's betas `[T]`
     data_shape:Sequence[int]|None=None, # shape of one sample; `None`: as the model tells
     objective:str|None=None, # "eps", "x0" or "v"; `None`: as the diffusion tells
@@ -67,37 +70,41 @@ def from_openai(
     quantize:bool=False, # it knows whole steps only
     **options:Any, # of `GaussianDiffusion`: `threshold`, `p_uncond`
 )->GaussianDiffusion:
-    "A network of guided-diffusion (Dhariwal and Nichol 2021). Raises `ValueError` for parts that cannot be read."
+    """A network of guided-diffusion (Dhariwal and Nichol 2021).
+    Raises `ValueError` for parts that cannot be read."""
     ...
 
 def _classes(n:int|None, null_class:int|None)->dict[str, int|None]:
     "How many labels there are: a null class at the end is none of them."
     ...
 
-def _hidden(null:Any)->dict[str, float]:
+def _hidden(null:Any)->dict[str, float]:  # who has a null class saw it in training
     ...
 
 def _prompts(conditions:Tensor|None, uncond:Tensor|None)->dict[str, Any]:
-    "A table with a row for each label, and perhaps one for none at its end. Raises `ValueError` if the shapes differ."
+    """A table with a row for each label, and perhaps one for none at its end.
+    Raises `ValueError` if the shapes differ."""
     ...
 
 def _ask_compvis(model:Any, x:Tensor, t:Tensor, given:Tensor|None, **cond:Any)->Tensor:
     ...
 
 def from_compvis(
-    model:nn.Module, # has `apply_model(x, t, cond)` and `alphas_cumprod`; may tell `parameterization`, `channels` and `image_size`
-    conditions:Tensor|None=None, # `[K, ...]`, what the labels 0 … K-1 stand for: embedded sentences, for example
+    model:nn.Module, # has `apply_model(x, t, cond)` and `alphas_cumprod`
+    conditions:Tensor|None=None, # `[K, ...]`, what the labels 0 … K-1 stand for, such as sentences
     uncond:Tensor|None=None, # `[...]`, what no label stands for: the empty sentence
     data_shape:Sequence[int]|None=None, # shape of the latents of one sample; `None`: as the model tells
     quantize:bool=False, # it knows whole steps only
     **options:Any, # of `GaussianDiffusion`: `objective`, `threshold`, `p_uncond`
 )->GaussianDiffusion:
-    "A latent diffusion model (Rombach et al. 2022); its samples are latents. Raises `ValueError` for parts that cannot be read."
+    """A latent diffusion model (Rombach et al. 2022); its samples are latents.
+    Raises `ValueError` for parts that cannot be read."""
     ...
 PREDICTIONS: dict
 
 def _scheduler_says(scheduler:Any)->dict[str, Any]:
-    "Schedule, objective and threshold of a scheduler of diffusers. Raises `ValueError` for one that is not of the DDPM kind."
+    """Schedule, objective and threshold of a scheduler of diffusers.
+    Raises `ValueError` for one that is not of the DDPM kind."""
     ...
 
 def _ask_unet(model:Callable, x:Tensor, t:Tensor, y:Tensor|None, **cond:Any)->Tensor:
@@ -123,14 +130,15 @@ def _ask_v(model:Callable, x:Tensor, t:Tensor, given:Tensor|None, **cond:Any)->T
     ...
 
 def from_v_diffusion(
-    model:nn.Module, # `model(x, t)` or `model(x, t, condition)`, `t` from 0, clean, to 1, noise; predicts velocity
+    model:nn.Module, # `model(x, t)` or `model(x, t, condition)`, `t` from 0 (clean) to 1 (noise)
     conditions:Tensor|None=None, # `[K, ...]`, what the labels 0 … K-1 stand for: embedded sentences
     uncond:Tensor|None=None, # `[...]`, what no label stands for: zeros, for example
     data_shape:Sequence[int]|None=None, # shape of one sample; `None`: the model's `shape`
     sigma_min:float=.01, sigma_max:float=160., # the noise levels that it will be asked for
     **options:Any, # of `KarrasDiffusion`: `threshold`, `p_uncond`
 )->KarrasDiffusion:
-    "A network of v-diffusion (Crowson 2021; Salimans and Ho 2022, appendix D). Raises `ValueError` for parts that cannot be read."
+    """A network of v-diffusion (Crowson 2021; Salimans and Ho 2022, appendix D).
+    Raises `ValueError` for parts that cannot be read."""
     ...
 
 __all__ = ['PREDICTIONS', 'ForeignNet', 'betas_from_alphas_cumprod', 'from_openai', 'from_compvis', 'from_diffusers', 'from_v_diffusion']

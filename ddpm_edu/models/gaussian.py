@@ -26,28 +26,33 @@ from .objectives import get_objective
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #882ee776
 class GaussianDiffusion(DenoisingModel):
-    "A diffusion model in discrete time (Ho et al. 2020); only `net` is trained. Raises `ValueError` for parts that do not fit."
+    """A diffusion model in discrete time (Ho et al. 2020); only `net` is trained.
+    Raises `ValueError` for parts that do not fit."""
     def __init__(self,
         net:nn.Module, # `net(x, t)` or `net(x, t, y)`, with `t` in 0 … T-1
         betas:Tensor, # `[T]`, the schedule: variance of the noise added at each step
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
         objective:str="eps", # what the network predicts: "eps", "x0" or "v"
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
-        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic" or `None`
+        threshold:str|None="static", # guesses out of bounds: "static", "dynamic" or `None` (`thresholded`)
         quantize:bool=False, # ask the network at whole steps only, for one that cannot take fractions
     ):
         get_objective(objective)                                            # complains about unknown names
         super().__init__(net, data_shape, p_uncond, threshold, objective=objective, quantize=quantize)
-        self.objective, self.quantize, self.table = objective, quantize, diffusion_buffers(betas)    # float64, on the CPU
+        # float64, on the CPU
+        self.objective, self.quantize, self.table = objective, quantize, diffusion_buffers(betas)
         self.constants = {"betas": self.table["betas"]}                     # saved with the model
-        self.zero_snr = self.table["alphas_cumprod"][-1].item() == 0        # nothing is left at the end: σ is infinite there
+        # nothing is left at the end: σ is infinite there
+        self.zero_snr = self.table["alphas_cumprod"][-1].item() == 0
         if objective == "eps" and self.zero_snr:
-            raise ValueError("the schedule leaves nothing at its end, where naming the noise teaches nothing: use objective='v' or 'x0'")
+            raise ValueError("the schedule leaves nothing at its end, where "
+                             "naming the noise teaches nothing: use objective='v' or 'x0'")
         for name, v in self.table.items(): self.register_buffer(name, v.float(), persistent=False)
         self.register_buffer("log_sigmas", self.table["sigmas"].log().float(), persistent=False)
         self.T = len(betas)
         if (T := getattr(unwrapped(net), "T", self.T)) != self.T:
-            raise ValueError(f"the network is meant for T={T} steps and the schedule has {self.T}: build both with the same number")
+            raise ValueError(f"the network is meant for T={T} "
+                             f"steps and the schedule has {self.T}: build both with the same number")
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #8230320a
 @patch
@@ -59,7 +64,8 @@ def q_sample(self:GaussianDiffusion,
     "Jump to step `t` of the forward process (Ho et al. 2020, eq. 4)."
     t = torch.as_tensor(t, device=x0.device).expand(len(x0))
     noise = torch.randn_like(x0) if noise is None else noise
-    return expand(self.sqrt_alphas_cumprod[t], x0) * x0 + expand(self.sqrt_one_minus_alphas_cumprod[t], x0) * noise
+    return expand(self.sqrt_alphas_cumprod[t], x0) * x0 + expand(self.sqrt_one_minus_alphas_cumprod[t],
+        x0) * noise
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #f468eb57
 @patch
@@ -88,7 +94,7 @@ def denoise(self:GaussianDiffusion,
     "The plain denoiser of contract 2: one call of the network, without guidance or threshold."
     a, s, t = self.coefficients(sigma, x)
     xt = torch.where(a > 0, a * x, x) if self.zero_snr else a * x
-    if y is not None: cond["y"] = y                                  # networks without labels need not know of them
+    if y is not None: cond["y"] = y  # networks without labels need not know of them
     return get_objective(self.objective).to_x0(xt, self.net(xt, t, **cond), a, s)
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #e679cef5
@@ -109,7 +115,7 @@ def p_losses(self:GaussianDiffusion,
     t:Tensor, # long `[B]` steps in 0 … T-1
     noise:Tensor|None=None, # `[B, ...]` standard normal; drawn if left out
     y:Tensor|None=None, # long `[B]` labels, -1 for none
-    loss:Callable=F.mse_loss, # any of torch's: takes `reduction="none"`, as `F.mse_loss`, `F.l1_loss`, `F.huber_loss`
+    loss:Callable=F.mse_loss, # any of torch's that takes `reduction="none"`, as `F.huber_loss`
     **cond:Any, # further conditions of the network
 )->Tensor: # `[B]`
     "The training loss at given steps and noise (Ho et al. 2020, eq. 14, for the objective `eps`)."
@@ -118,7 +124,8 @@ def p_losses(self:GaussianDiffusion,
     if y is not None: cond["y"] = y
     out = self.net(a * x0 + s * noise, t, **cond)
     target = get_objective(self.objective).target(x0, noise, a, s)
-    if out.shape != target.shape: raise ValueError(f"the network answered with shape {list(out.shape)} to data of {list(target.shape)}")
+    if out.shape != target.shape:
+        raise ValueError(f"the network answered with shape {list(out.shape)} to data of {list(target.shape)}")
     return loss(out, target, reduction="none").mean(tuple(range(1, out.ndim)))
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #c3ef5b28
@@ -128,7 +135,8 @@ def loss(self:GaussianDiffusion,
     y:Tensor|None=None, # long `[B]` labels; a share `p_uncond` of them is hidden from the network
     **cond:Any, # further conditions of the network
 )->Tensor: # `[B]`, a loss for each sample
-    "The loss at random steps: what the trainer minimises. Raises `ValueError` for data of another shape than `data_shape`."
+    """The loss at random steps: what the trainer minimises.
+    Raises `ValueError` for data of another shape than `data_shape`."""
     t = torch.randint(self.T, (len(x0),), device=x0.device)
     return self.p_losses(x0, t, y=self.training_labels(x0, y), **cond)
 
@@ -136,7 +144,7 @@ def loss(self:GaussianDiffusion,
 @patch
 def levels(self:GaussianDiffusion,
     n_steps:int|None=None, # how many network calls; `None` for all T
-    spacing:str="trailing", # which steps: see `spaced_timesteps`; or levels between the table's ends, by a name from `SIGMA_GRIDS`
+    spacing:str="trailing", # which steps (`spaced_timesteps`), or a name from `SIGMA_GRIDS`
 )->Tensor: # float64 `[n_steps+1]` noise levels, descending, the last is 0
     "The list of noise levels for a sampler."
     ends = self.table["sigmas"][[0, -1]].tolist()
@@ -154,9 +162,11 @@ def start(self:GaussianDiffusion,
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #6eb46046
 @patch
-def _one_step(self:GaussianDiffusion, sampler:Callable, x:Tensor, t:int, t_next:int, noise:Tensor|None, y:Tensor|None,
+def _one_step(self:GaussianDiffusion, sampler:Callable,
+              x:Tensor, t:int, t_next:int, noise:Tensor|None, y:Tensor|None,
               guidance_scale:float, threshold:str|None, **options:Any)->tuple[Tensor, Tensor]:
-    "A single step of a sampler, from step `t` to `t_next` (-1 for clean data), in variance-preserving coordinates."
+    """A single step of a sampler, from step `t` to `t_next` (-1 for clean data), in variance-preserving
+    coordinates."""
     s, s2 = self.table["sigmas"][t], self.table["sigmas"][t_next] if t_next >= 0 else torch.zeros(())
     if noise is not None: options["noise_sampler"] = lambda _: noise
     D = self.denoiser(guidance_scale, threshold)
@@ -233,7 +243,8 @@ def predict_start_from_noise(self:GaussianDiffusion,
     noise:Tensor, # `[B, ...]`, the noise in it
 )->Tensor: # `[B, ...]` clean data
     "Solve the forward jump for the clean data (Ho et al. 2020, eq. 15)."
-    return expand(self.sqrt_recip_alphas_cumprod[t], x) * x - expand(self.sqrt_recipm1_alphas_cumprod[t], x) * noise
+    return expand(self.sqrt_recip_alphas_cumprod[t],
+                  x) * x - expand(self.sqrt_recipm1_alphas_cumprod[t], x) * noise
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #551b9cc6
 @patch

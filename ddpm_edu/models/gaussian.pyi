@@ -17,7 +17,8 @@ from .files import unwrapped
 from .objectives import get_objective
 
 class GaussianDiffusion(DenoisingModel):
-    "A diffusion model in discrete time (Ho et al. 2020); only `net` is trained. Raises `ValueError` for parts that do not fit."
+    """A diffusion model in discrete time (Ho et al. 2020); only `net` is trained.
+    Raises `ValueError` for parts that do not fit."""
     objective: str
     quantize: bool
     table: Any
@@ -30,7 +31,7 @@ class GaussianDiffusion(DenoisingModel):
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
         objective:str="eps", # what the network predicts: "eps", "x0" or "v"
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
-        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic" or `None`
+        threshold:str|None="static", # guesses out of bounds: "static", "dynamic" or `None` (`thresholded`)
         quantize:bool=False, # ask the network at whole steps only, for one that cannot take fractions
     ):
         ...
@@ -65,7 +66,7 @@ class GaussianDiffusion(DenoisingModel):
         t:Tensor, # long `[B]` steps in 0 … T-1
         noise:Tensor|None=None, # `[B, ...]` standard normal; drawn if left out
         y:Tensor|None=None, # long `[B]` labels, -1 for none
-        loss:Callable=F.mse_loss, # any of torch's: takes `reduction="none"`, as `F.mse_loss`, `F.l1_loss`, `F.huber_loss`
+        loss:Callable=F.mse_loss, # any of torch's that takes `reduction="none"`, as `F.huber_loss`
         **cond:Any, # further conditions of the network
     )->Tensor: # `[B]`
         "The training loss at given steps and noise (Ho et al. 2020, eq. 14, for the objective `eps`)."
@@ -75,11 +76,12 @@ class GaussianDiffusion(DenoisingModel):
         y:Tensor|None=None, # long `[B]` labels; a share `p_uncond` of them is hidden from the network
         **cond:Any, # further conditions of the network
     )->Tensor: # `[B]`, a loss for each sample
-        "The loss at random steps: what the trainer minimises. Raises `ValueError` for data of another shape than `data_shape`."
+        """The loss at random steps: what the trainer minimises.
+        Raises `ValueError` for data of another shape than `data_shape`."""
         ...
     def levels(self:GaussianDiffusion,
         n_steps:int|None=None, # how many network calls; `None` for all T
-        spacing:str="trailing", # which steps: see `spaced_timesteps`; or levels between the table's ends, by a name from `SIGMA_GRIDS`
+        spacing:str="trailing", # which steps (`spaced_timesteps`), or a name from `SIGMA_GRIDS`
     )->Tensor: # float64 `[n_steps+1]` noise levels, descending, the last is 0
         "The list of noise levels for a sampler."
         ...
@@ -89,9 +91,11 @@ class GaussianDiffusion(DenoisingModel):
     )->Tensor: # `[B, ...]`, the state there
         "Where the forward process ended: pure noise, in variance-preserving coordinates."
         ...
-    def _one_step(self:GaussianDiffusion, sampler:Callable, x:Tensor, t:int, t_next:int, noise:Tensor|None, y:Tensor|None,
+    def _one_step(self:GaussianDiffusion, sampler:Callable,
+                  x:Tensor, t:int, t_next:int, noise:Tensor|None, y:Tensor|None,
                   guidance_scale:float, threshold:str|None, **options:Any)->tuple[Tensor, Tensor]:
-        "A single step of a sampler, from step `t` to `t_next` (-1 for clean data), in variance-preserving coordinates."
+        """A single step of a sampler, from step `t` to `t_next` (-1 for clean data), in variance-preserving
+        coordinates."""
         ...
     def p_sample(self:GaussianDiffusion,
         x:Tensor, # `[B, ...]`, the state at step `t`

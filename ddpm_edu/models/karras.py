@@ -84,14 +84,17 @@ def cosine(
     sigma_data:float=.5, # its median
 )->Tensor: # noise levels, rising with `u`
     "A uniform angle arctan(σ / sigma_data) (Salimans and Ho 2022, where sigma_data is 1)."
-    return _stretch(u, math.atan(sigma_min / sigma_data), math.atan(sigma_max / sigma_data)).tan() * sigma_data
+    return _stretch(u, math.atan(sigma_min / sigma_data),
+                    math.atan(sigma_max / sigma_data)).tan() * sigma_data
 
-DENSITIES = {f.__name__: f for f in (lognormal, split_lognormal, loguniform, loglogistic, cosine)} # name → levels from uniform numbers
+# name → levels from uniform numbers
+DENSITIES = {f.__name__: f for f in (lognormal, split_lognormal, loguniform, loglogistic, cosine)}
 
 # %% ../../nbs/4_models/50_karras.ipynb #20651c3d
 WEIGHTS = { # name → weight of a squared error of the network at `sigma`, for data of standard deviation `d`
     "edm": lambda sigma, d: torch.ones_like(sigma), # every level the same (Karras et al. 2022, eq. 8)
-    "simple": lambda sigma, d: d**2 / (sigma**2 + d**2), # makes it the error of the noise (Ho et al. 2020, eq. 14)
+    # makes it the error of the noise (Ho et al. 2020, eq. 14)
+    "simple": lambda sigma, d: d**2 / (sigma**2 + d**2),
     "soft_min_snr": lambda sigma, d: (sigma * d)**2 / (sigma**2 + d**2)**2, # at its highest where σ = d
 }
 
@@ -99,16 +102,19 @@ def _named(table:dict[str, Any], name:str, what:str)->Any:
     "An entry of a table; `ValueError` with the names there are."
     if name in table: return table[name]
     near = get_close_matches(str(name), table, n=1)
-    raise ValueError(f"unknown {what} {name!r}{f' (did you mean {near[0]!r}?)' if near else ''}: choose from {', '.join(table)}")
+    raise ValueError(f"unknown {what} {name!r}{f' (did you mean {near[0]!r}?)' if near else ''}: "
+                     f"choose from {', '.join(table)}")
 
 def _density(model:Any, name:str, options:dict[str, float])->Callable: # `u -> sigma`
     "A density with its options; those that it shares with the model come from there. Raises `ValueError`."
     known = list(inspect.signature(f := _named(DENSITIES, name, "density")).parameters)[1:]
     bad = [k for k in options if k not in known]
     if bad: raise ValueError(f"the density {name!r} has no option {bad[0]!r}: it has {', '.join(known)}")
-    f = partial(f, **{k: getattr(model, k) for k in ("sigma_data", "sigma_min", "sigma_max") if k in known} | options)
+    f = partial(f, **{k: getattr(model, k) for k in ("sigma_data", "sigma_min", "sigma_max") if k in known}
+                | options)
     s = f(torch.tensor([.01, .5, .99], dtype=torch.float64)).min().item()
-    if not 0 < s < math.inf: raise ValueError(f"the density {name!r} with {options} gives the level {s:g}: levels lie above 0")
+    if not 0 < s < math.inf:
+        raise ValueError(f"the density {name!r} with {options} gives the level {s:g}: levels lie above 0")
     return f
 
 def _as_sampling(given:Sampling|dict[str, Any]|None)->Sampling:
@@ -117,29 +123,34 @@ def _as_sampling(given:Sampling|dict[str, Any]|None)->Sampling:
 
 # %% ../../nbs/4_models/50_karras.ipynb #b1a7a371
 class KarrasDiffusion(DenoisingModel):
-    "A diffusion model for all noise levels (Karras et al. 2022); only `net` is trained. Raises `ValueError` for parts that do not fit."
+    """A diffusion model for all noise levels (Karras et al. 2022); only `net` is trained.
+    Raises `ValueError` for parts that do not fit."""
     def __init__(self,
-        net:nn.Module, # `net(x, t)` or `net(x, t, y)`, with `t` on the float scale 0 … T-1; T is `net.T`, or 1000
+        net:nn.Module, # `net(x, t)` or `net(x, t, y)`, `t` float from 0 to T-1; T is `net.T`, or 1000
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
         sigma_data:float=.5, # standard deviation of the data: `data.std()`
         sigma_min:float=.002, sigma_max:float=80., # the noise levels that it is meant for
         density:str="lognormal", # how often each level is practised: a name from `DENSITIES`
         density_options:dict[str, float]|None=None, # its options, such as `dict(mean=-1.2, std=1.2)`
         loss:str="edm", # how much each level counts: a name from `WEIGHTS`
-        learned_variance:bool=False, # the network answers with one channel more: the logarithm of its own squared error
+        learned_variance:bool=False, # the network answers with one channel more: ln of its own squared error
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
-        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic" or `None`
-        sampling:Sampling|dict[str, Any]|None=None, # what is best where nothing is asked: a `Sampling`, or a dictionary of its fields
+        threshold:str|None="static", # guesses out of bounds: "static", "dynamic" or `None` (`thresholded`)
+        sampling:Sampling|dict[str, Any]|None=None, # what is best where nothing is asked
     ):
         options, self.sampling = dict(density_options or {}), _as_sampling(sampling)
-        super().__init__(net, data_shape, p_uncond, threshold, sigma_data=sigma_data, sigma_min=sigma_min, sigma_max=sigma_max,
-                         density=density, density_options=options, loss=loss, learned_variance=learned_variance, sampling=sampling)
+        super().__init__(net, data_shape, p_uncond, threshold,
+                         sigma_data=sigma_data, sigma_min=sigma_min, sigma_max=sigma_max,
+                         density=density, density_options=options,
+                         loss=loss, learned_variance=learned_variance, sampling=sampling)
         if not 0 < sigma_data < math.inf:
-            raise ValueError(f"sigma_data is {sigma_data}: it is the standard deviation of the data, above 0; take `data.std()`")
+            raise ValueError(f"sigma_data is {sigma_data}: "
+                             f"it is the standard deviation of the data, above 0; take `data.std()`")
         self.sigma_data, self.sigma_min, self.sigma_max = sigma_data, sigma_min, sigma_max
         exponential_sigmas(1, sigma_min, sigma_max)                        # complains about ends out of order
         _named(WEIGHTS, loss, "loss")                                      # complains about unknown names
-        self.weighting, self.density, self.learned_variance = loss, _density(self, density, options), learned_variance
+        self.weighting, self.density = loss, _density(self, density, options)
+        self.learned_variance = learned_variance
 
 # %% ../../nbs/4_models/50_karras.ipynb #91b7c50c
 @patch
@@ -160,14 +171,16 @@ def coefficients(self:KarrasDiffusion,
 
 # %% ../../nbs/4_models/50_karras.ipynb #32b5f2c5
 @patch
-def _ask(self:KarrasDiffusion, x:Tensor, c_in:Tensor, t:Tensor, y:Tensor|None, **cond:Any)->tuple[Tensor, Tensor|None]:
+def _ask(self:KarrasDiffusion, x:Tensor, c_in:Tensor,
+         t:Tensor, y:Tensor|None, **cond:Any)->tuple[Tensor, Tensor|None]:
     "What the network says, and the log-variance `[B, 1, ...]` that it adds if it has learned one."
-    if y is not None: cond["y"] = y                                  # networks without labels need not know of them
+    if y is not None: cond["y"] = y  # networks without labels need not know of them
     out, log_var = self.net(c_in * x, t, **cond), None
     if self.learned_variance: out, log_var = out[:, :-1], expand(out[:, -1:].flatten(1).mean(1), x)
     if out.shape != x.shape:
         more = ", and one channel more for the variance" if self.learned_variance else ""
-        raise ValueError(f"the network answered with shape {list(out.shape)} to data of {list(x.shape)}{more}")
+        raise ValueError(f"the network answered with shape {list(out.shape)} "
+                         f"to data of {list(x.shape)}{more}")
     return out, log_var
 
 @patch
@@ -212,7 +225,8 @@ def loss(self:KarrasDiffusion,
     y:Tensor|None=None, # long `[B]` labels; a share `p_uncond` of them is hidden from the network
     **cond:Any, # further conditions of the network
 )->Tensor: # `[B]`, a loss for each sample
-    "The loss at random levels: what the trainer minimises. Raises `ValueError` for data of another shape than `data_shape`."
+    """The loss at random levels: what the trainer minimises.
+    Raises `ValueError` for data of another shape than `data_shape`."""
     return self.loss_at(x0, self.random_levels(x0), y=self.training_labels(x0, y), **cond)
 
 # %% ../../nbs/4_models/50_karras.ipynb #358b52b4
@@ -232,5 +246,6 @@ def levels(self:KarrasDiffusion,
     **options:Any, # of the grid, such as `rho`
 )->Tensor: # float64 `[n_steps+1]` noise levels, descending, the last is 0
     "The list of noise levels for a sampler. Raises `ValueError` for unknown names."
-    n, low, high = (own if v is None else v for v, own in ((n_steps, 20), (sigma_min, self.sigma_min), (sigma_max, self.sigma_max)))
+    n, low, high = (own if v is None else v for v,
+                    own in ((n_steps, 20), (sigma_min, self.sigma_min), (sigma_max, self.sigma_max)))
     return _named(SPACINGS, spacing, "spacing")(n, low, high, **options)

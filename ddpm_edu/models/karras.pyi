@@ -84,7 +84,8 @@ def _as_sampling(given:Sampling|dict[str, Any]|None)->Sampling:
     ...
 
 class KarrasDiffusion(DenoisingModel):
-    "A diffusion model for all noise levels (Karras et al. 2022); only `net` is trained. Raises `ValueError` for parts that do not fit."
+    """A diffusion model for all noise levels (Karras et al. 2022); only `net` is trained.
+    Raises `ValueError` for parts that do not fit."""
     sampling: Any
     sigma_data: float
     sigma_min: float
@@ -93,17 +94,17 @@ class KarrasDiffusion(DenoisingModel):
     density: Any
     learned_variance: bool
     def __init__(self,
-        net:nn.Module, # `net(x, t)` or `net(x, t, y)`, with `t` on the float scale 0 … T-1; T is `net.T`, or 1000
+        net:nn.Module, # `net(x, t)` or `net(x, t, y)`, `t` float from 0 to T-1; T is `net.T`, or 1000
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
         sigma_data:float=.5, # standard deviation of the data: `data.std()`
         sigma_min:float=.002, sigma_max:float=80., # the noise levels that it is meant for
         density:str="lognormal", # how often each level is practised: a name from `DENSITIES`
         density_options:dict[str, float]|None=None, # its options, such as `dict(mean=-1.2, std=1.2)`
         loss:str="edm", # how much each level counts: a name from `WEIGHTS`
-        learned_variance:bool=False, # the network answers with one channel more: the logarithm of its own squared error
+        learned_variance:bool=False, # the network answers with one channel more: ln of its own squared error
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
-        threshold:str|None="static", # what samplers do with guesses out of bounds: "static", "dynamic" or `None`
-        sampling:Sampling|dict[str, Any]|None=None, # what is best where nothing is asked: a `Sampling`, or a dictionary of its fields
+        threshold:str|None="static", # guesses out of bounds: "static", "dynamic" or `None` (`thresholded`)
+        sampling:Sampling|dict[str, Any]|None=None, # what is best where nothing is asked
     ):
         ...
     def sigma_to_t(self:KarrasDiffusion,
@@ -117,7 +118,8 @@ class KarrasDiffusion(DenoisingModel):
     )->tuple[Tensor, Tensor, Tensor, Tensor]: # c_skip, c_out and c_in, to be multiplied with `x`, and times `[B]`
         "What the network and the preconditioning need to know of noise levels."
         ...
-    def _ask(self:KarrasDiffusion, x:Tensor, c_in:Tensor, t:Tensor, y:Tensor|None, **cond:Any)->tuple[Tensor, Tensor|None]:
+    def _ask(self:KarrasDiffusion, x:Tensor, c_in:Tensor,
+             t:Tensor, y:Tensor|None, **cond:Any)->tuple[Tensor, Tensor|None]:
         "What the network says, and the log-variance `[B, 1, ...]` that it adds if it has learned one."
         ...
     def denoise(self:KarrasDiffusion,
@@ -147,7 +149,8 @@ class KarrasDiffusion(DenoisingModel):
         y:Tensor|None=None, # long `[B]` labels; a share `p_uncond` of them is hidden from the network
         **cond:Any, # further conditions of the network
     )->Tensor: # `[B]`, a loss for each sample
-        "The loss at random levels: what the trainer minimises. Raises `ValueError` for data of another shape than `data_shape`."
+        """The loss at random levels: what the trainer minimises.
+        Raises `ValueError` for data of another shape than `data_shape`."""
         ...
     def levels(self:KarrasDiffusion,
         n_steps:int|None=None, # how many steps, network calls for most samplers; 20 if left out

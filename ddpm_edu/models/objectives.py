@@ -14,16 +14,20 @@ from torch import Tensor
 
 # %% ../../nbs/4_models/30_objectives.ipynb #798ae844
 class Objective(NamedTuple):
-    "What a network predicts: how the target is made and how a prediction is read. `a = √ᾱ` and `s = √(1-ᾱ)` broadcast against the images."
-    target: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] # (x0, noise, a, s) → what the network should say
+    """What a network predicts: how the target is made and how a prediction is read.
+    `a = √ᾱ` and `s = √(1-ᾱ)` broadcast against the images."""
+    target: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] # (x0, noise, a, s) → what to answer
     to_x0: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] # (x_t, what it said, a, s) → clean image
     to_eps: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] # (x_t, what it said, a, s) → noise
 
 # %% ../../nbs/4_models/30_objectives.ipynb #b58098e6
 OBJECTIVES = { # name → row; eps: Ho et al. 2020, eq. 14; v: Salimans and Ho 2022, appendix D
-    "eps": Objective(lambda x0, eps, a, s: eps, lambda x, out, a, s: (x - s * out) / a, lambda x, out, a, s: out),
-    "x0": Objective(lambda x0, eps, a, s: x0, lambda x, out, a, s: out, lambda x, out, a, s: (x - a * out) / s),
-    "v": Objective(lambda x0, eps, a, s: a * eps - s * x0, lambda x, out, a, s: a * x - s * out, lambda x, out, a, s: s * x + a * out),
+    "eps": Objective(lambda x0, eps, a, s: eps, lambda x, out, a, s: (x - s * out) / a,
+                     lambda x, out, a, s: out),
+    "x0": Objective(lambda x0, eps, a, s: x0, lambda x, out, a, s: out,
+                    lambda x, out, a, s: (x - a * out) / s),
+    "v": Objective(lambda x0, eps, a, s: a * eps - s * x0,
+                   lambda x, out, a, s: a * x - s * out, lambda x, out, a, s: s * x + a * out),
 }
 
 # %% ../../nbs/4_models/30_objectives.ipynb #d53ef8e6
@@ -33,4 +37,5 @@ def get_objective(
     "Look an objective up; raises `ValueError` with the names there are."
     if name in OBJECTIVES: return OBJECTIVES[name]
     near = get_close_matches(str(name), OBJECTIVES, n=1, cutoff=.3)
-    raise ValueError(f"unknown objective {name!r}{f' (did you mean {near[0]!r}?)' if near else ''}: choose from {', '.join(OBJECTIVES)}")
+    raise ValueError(f"unknown objective {name!r}{f' (did you mean {near[0]!r}?)' if near else ''}: "
+                     f"choose from {', '.join(OBJECTIVES)}")

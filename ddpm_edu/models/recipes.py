@@ -29,7 +29,8 @@ def digits_model(
     channels:int=24, # of the first level
 )->GaussianDiffusion: # untrained
     "A class-conditional model of 28×28 digits that trains in minutes on a laptop."
-    net = UNet(1, channels, T, channel_multipliers=(1, 2), num_classes=10, middle_attention=False, patch_size=2)
+    net = UNet(1, channels, T, channel_multipliers=(1, 2),
+               num_classes=10, middle_attention=False, patch_size=2)
     return GaussianDiffusion(net, cosine_beta_schedule(T), (1, 28, 28), objective="v", p_uncond=.1)
 
 # %% ../../nbs/4_models/80_recipes.ipynb #27867f62
@@ -40,7 +41,8 @@ def recipe_model(
     sampling:Sampling|None=None, # how it is sampled best, for example a row of `SAMPLED`
 )->KarrasDiffusion: # untrained
     "A model of 28×28 digits or clothes by the recipe of the weights that ship."
-    net = UNet(1, channels, 100, (1, 1), num_classes, 2, middle_attention=False, combine_embeddings="sum", patch_size=2,
+    net = UNet(1, channels, 100, (1, 1), num_classes,
+               2, middle_attention=False, combine_embeddings="sum", patch_size=2,
                block=PreActBlock, zero_final=True)
     return KarrasDiffusion(net, (1, 28, 28), sigma_data, .02, 10., density_options={"mean": -.4, "std": 1.2},
                            p_uncond=.1 if num_classes else 0., sampling=sampling)
@@ -56,4 +58,5 @@ def spiral_model(
     sigma_data:float=.55, # standard deviation of the data
 )->KarrasDiffusion: # untrained
     "A model of points in the plane, as `spirals` that ships: thin lines need practice at low levels."
-    return KarrasDiffusion(PointNet(100, width), (2,), sigma_data, .005, 10., density_options=dict(mean=-1.5, std=1.4))
+    return KarrasDiffusion(PointNet(100, width), (2,),
+                           sigma_data, .005, 10., density_options=dict(mean=-1.5, std=1.4))

@@ -16,14 +16,17 @@ from torch.nn import functional as F
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #8abf3d9b
 class Sinusoid(nn.Module):
-    "Sines and cosines of the time in turns, without parameters (Vaswani et al. 2017, §3.5). Raises `ValueError` for an odd or tiny `dim`."
+    """Sines and cosines of the time in turns, without parameters (Vaswani et al. 2017, §3.5).
+    Raises `ValueError` for an odd or tiny `dim`."""
     def __init__(self,
         dim:int, # width of the embedding: even and at least 4
     )->None:
         super().__init__()
-        if dim < 4 or dim % 2: raise ValueError(f"a sinusoid of width {dim} is impossible: take an even width of at least 4")
-        omega = 10_000. ** (-torch.arange(0, dim, 2, dtype=torch.float64) / (dim - 2))   # 1 ... 1/10000, [dim/2]
-        omega = omega.repeat_interleave(2)                                               # the sine's and the cosine's
+        if dim < 4 or dim % 2:
+            raise ValueError(f"a sinusoid of width {dim} is impossible: take an even width of at least 4")
+        # 1 ... 1/10000, [dim/2]
+        omega = 10_000. ** (-torch.arange(0, dim, 2, dtype=torch.float64) / (dim - 2))
+        omega = omega.repeat_interleave(2)  # the sine's and the cosine's
         quarter = torch.tensor([0, math.pi / 2], dtype=torch.float64).repeat(dim // 2)
         self.register_buffer("omega", omega.float(), persistent=False)                   # [dim]
         self.register_buffer("offset", (omega + quarter).float(), persistent=False)      # ω(t+1) = ωt + ω
@@ -38,14 +41,16 @@ def forward(self:Sinusoid,
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #ea0d7892
 class TimeEmbedding(nn.Sequential):
-    "Sinusoid, linear, GELU, linear: the time as a vector that a network learns to read (Ho et al. 2020, app. B)."
+    """Sinusoid, linear, GELU, linear: the time as a vector that a network learns to read (Ho et al. 2020,
+    app. B)."""
     def __init__(self,
         dim:int, # width of the sinusoid and of the result; a `UNet` takes 4·model_channels
     )->None: super().__init__(Sinusoid(dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim))
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #ff9e2eb0
 class LabelEmbedding(nn.Embedding):
-    "A learned vector for each class; label -1, no label, reads row 0 of the table and class `c` row `c+1` (Ho and Salimans 2022)."
+    """A learned vector for each class; label -1, no label, reads row 0 of the table and class `c` row `c+1`
+    (Ho and Salimans 2022)."""
     def __init__(self,
         num_classes:int, # number of classes C; the table has C+1 rows
         dim:int, # width of the embedding
@@ -64,11 +69,15 @@ def check_labels(
     n:int, # batch size
     device:torch.device|str|None=None, # where labels made from None are put
 )->Tensor: # long [n]
-    "Labels fit for `LabelEmbedding`. Raises `TypeError` for labels that are no whole numbers, `ValueError` for a wrong shape or range."
+    """Labels fit for `LabelEmbedding`.
+    Raises `TypeError` for labels that are no whole numbers, `ValueError` for a wrong shape or range."""
     if y is None: return torch.full((n,), -1, device=device)
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
-        raise TypeError(f"labels are {str(y.dtype)[6:]}, but they number the classes and must be integers: pass `y.long()`")
-    if y.shape != (n,): raise ValueError(f"labels have shape {list(y.shape)} for a batch of {n}: pass one label per sample, shape [{n}]")
+        raise TypeError(f"labels are {str(y.dtype)[6:]}, "
+                        f"but they number the classes and must be integers: pass `y.long()`")
+    if y.shape != (n,):
+        raise ValueError(f"labels have shape {list(y.shape)} for a batch of {n}: pass one label per sample, "
+                         f"shape [{n}]")
     if n and not torch.compiler.is_compiling(): _check_label_range(y, num_classes)
     return y.long()
 
@@ -78,8 +87,11 @@ def _check_label_range(y:Tensor, num_classes:int)->None:
     low, high = (int(v) for v in y.aminmax())
     if -1 <= low and high < num_classes: return
     bad = low if low < -1 else high
-    if not num_classes: raise ValueError(f"label {bad} was given to a network without classes: omit `y`, or build it with `num_classes`")
-    raise ValueError(f"label {bad} is out of range: this network knows 0 ... {num_classes - 1}, and -1 for no label; "
+    if not num_classes:
+        raise ValueError(f"label {bad} was given to a network without classes: "
+                         f"omit `y`, or build it with `num_classes`")
+    raise ValueError(f"label {bad} is out of range: this network knows 0 ... {num_classes - 1}, "
+                     f"and -1 for no label; "
                      f"count the classes from 0, or build it with a larger `num_classes`")
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #5d0670e4
@@ -89,7 +101,8 @@ def check_times(
 )->None:
     "Raise `ValueError` unless there is one time for each sample."
     if t.shape != (n,):
-        raise ValueError(f"times have shape {list(t.shape)} for a batch of {n}: pass one time per sample, e.g. `torch.full(({n},), 5)`")
+        raise ValueError(f"times have shape {list(t.shape)} for a batch of {n}: pass one time per sample, "
+                         f"e.g. `torch.full(({n},), 5)`")
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #fdc6f435
 def group_norm(
@@ -99,17 +112,20 @@ def group_norm(
     "A `GroupNorm` of the channels. Raises `ValueError` where the groups do not divide them."
     if num_groups < 1 or channels % num_groups:
         good = [g for g in range(1, min(channels, 64) + 1) if channels % g == 0]
-        raise ValueError(f"{num_groups} groups do not divide {channels} channels: choose `num_groups` (a UNet's `block_groups`) "
+        raise ValueError(f"{num_groups} groups do not divide {channels} "
+                         f"channels: choose `num_groups` (a UNet's `block_groups`) "
                          f"from {good}, or a multiple of {max(num_groups, 1)} channels")
     return nn.GroupNorm(num_groups, channels)
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #dc338209
 class Conditional(nn.Module):
-    "Base of the layers whose `forward` takes conditions after `x`, such as an embedding: a `ConditionalChain` hands them over."
+    """Base of the layers whose `forward` takes conditions after `x`, such as an embedding: a
+    `ConditionalChain` hands them over."""
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #f6d30788
 class ConvEmbed(Conditional):
-    "A 3×3 convolution that is told the conditions: `silu(GroupNorm(conv(x)) + Linear(silu(emb)))` (after Ho et al. 2020, app. B)."
+    """A 3×3 convolution that is told the conditions: `silu(GroupNorm(conv(x)) + Linear(silu(emb)))` (after Ho
+    et al. 2020, app. B)."""
     def __init__(self,
         in_channels:int, # channels of x
         out_channels:int, # channels of the result
@@ -133,7 +149,8 @@ def forward(self:ConvEmbed,
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #23dcde53
 class ResBlock(Conditional):
-    "`ConvEmbed`, conv, `GroupNorm`, SiLU, plus a skip: the identity, or a 3×3 convolution where the channels change (He et al. 2016)."
+    """`ConvEmbed`, conv, `GroupNorm`, SiLU, plus a skip: the identity, or a 3×3 convolution where the
+    channels change (He et al. 2016)."""
     def __init__(self,
         in_channels:int, # channels of x
         out_channels:int, # channels of the result
@@ -144,7 +161,8 @@ class ResBlock(Conditional):
         self.embed = ConvEmbed(in_channels, out_channels, emb_dim, num_groups)
         self.conv = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.norm = group_norm(num_groups, out_channels)
-        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels,
+            out_channels, 3, padding=1)
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #a6fbfd36
 @patch
@@ -157,7 +175,8 @@ def forward(self:ResBlock,
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #09d77d27
 class PreActBlock(Conditional):
-    "A residual block that normalises first and starts by adding nothing; the embedding scales and shifts (Dhariwal and Nichol 2021)."
+    """A residual block that normalises first and starts by adding nothing; the embedding scales and shifts
+    (Dhariwal and Nichol 2021)."""
     def __init__(self,
         in_channels:int, # channels of x
         out_channels:int, # channels of the result
@@ -165,9 +184,11 @@ class PreActBlock(Conditional):
         num_groups:int=8, # groups of both normalisations; must divide in_channels and out_channels
     )->None:
         super().__init__()
-        self.norm1, self.conv1 = group_norm(num_groups, in_channels), nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm1, self.conv1 = group_norm(num_groups, in_channels), nn.Conv2d(in_channels,
+            out_channels, 3, padding=1)
         self.emb = nn.Linear(emb_dim, 2 * out_channels)
-        self.norm2, self.conv2 = group_norm(num_groups, out_channels), nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.norm2, self.conv2 = group_norm(num_groups, out_channels), nn.Conv2d(out_channels,
+            out_channels, 3, padding=1)
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
         nn.init.zeros_(self.conv2.weight); nn.init.zeros_(self.conv2.bias)
 
@@ -188,26 +209,34 @@ def scaled_dot_attention(
     k:Tensor, # keys [..., M, d]: M may differ from N
     v:Tensor, # values [..., M, e], one for each key
 )->Tensor: # [..., N, e]: for each query a mean of the values
-    "softmax(q kᵀ / √d) v (Vaswani et al. 2017, eq. 1). Raises `ValueError` for shapes that do not belong together."
+    """softmax(q kᵀ / √d) v (Vaswani et al. 2017, eq. 1).
+    Raises `ValueError` for shapes that do not belong together."""
     shapes = ", ".join(f"{name} {list(x.shape)}" for name, x in (("q", q), ("k", k), ("v", v)))
     if not 2 <= q.ndim == k.ndim == v.ndim <= 4:
-        raise ValueError(f"attention of {shapes}: give all three 2, 3 or 4 dimensions, [N, d], [B, N, d] or [B, heads, N, d]")
-    if q.shape[:-2] != k.shape[:-2] or k.shape[:-2] != v.shape[:-2]: raise ValueError(f"attention of {shapes}: batch and heads must agree")
-    if q.shape[-1] != k.shape[-1]: raise ValueError(f"attention of {shapes}: a query must be as long as a key, their last dimension")
-    if k.shape[-2] != v.shape[-2]: raise ValueError(f"attention of {shapes}: every key needs one value, so k and v must be equally many")
+        raise ValueError(f"attention of {shapes}: give all three 2, "
+                         f"3 or 4 dimensions, [N, d], [B, N, d] or [B, heads, N, d]")
+    if q.shape[:-2] != k.shape[:-2] or k.shape[:-2] != v.shape[:-2]:
+        raise ValueError(f"attention of {shapes}: batch and heads must agree")
+    if q.shape[-1] != k.shape[-1]:
+        raise ValueError(f"attention of {shapes}: a query must be as long as a key, their last dimension")
+    if k.shape[-2] != v.shape[-2]:
+        raise ValueError(f"attention of {shapes}: every key needs one value, so k and v must be equally many")
     return F.scaled_dot_product_attention(q, k, v)
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #dcd0d6a7
 class MultiheadAttention(nn.Module):
-    "Every pixel looks at every other (Vaswani et al. 2017, §3.2). Raises `ValueError` where the heads do not divide the channels."
+    """Every pixel looks at every other (Vaswani et al. 2017, §3.2).
+    Raises `ValueError` where the heads do not divide the channels."""
     def __init__(self,
         channels:int, # channels of x and of the result
         num_heads:int=4, # heads, of channels/num_heads channels each; must divide channels
     )->None:
         super().__init__()
         if num_heads < 1 or channels % num_heads:
-            raise ValueError(f"{num_heads} attention heads do not divide {channels} channels: choose another number of heads "
-                             f"(a UNet's `num_attention_heads`), or a multiple of {max(num_heads, 1)} channels")
+            raise ValueError(f"{num_heads} attention heads do not "
+                             f"divide {channels} channels: choose another number of heads "
+                             f"(a UNet's `num_attention_heads`), "
+                             f"or a multiple of {max(num_heads, 1)} channels")
         self.num_heads = num_heads
         self.to_qkv = nn.Conv2d(channels, 3 * channels, 3, padding=1, bias=False)
         self.to_out = nn.Conv2d(channels, channels, 3, padding=1)
@@ -217,10 +246,13 @@ class MultiheadAttention(nn.Module):
 def forward(self:MultiheadAttention,
     x:Tensor, # features [B, C, H, W], or of one image [C, H, W]
 )->Tensor: # of the same shape; the caller adds x
-    "softmax(q kᵀ / √d) v in each head, between two 3×3 convolutions. Raises `ValueError` for features of another shape."
+    """softmax(q kᵀ / √d) v in each head, between two 3×3 convolutions.
+    Raises `ValueError` for features of another shape."""
     if x.ndim not in (3, 4) or x.shape[-3] != self.to_out.in_channels:
-        raise ValueError(f"features of shape {list(x.shape)}: this attention takes [B, {self.to_out.in_channels}, H, W] or one image")
-    q, k, v = rearrange(self.to_qkv(x), "... (three head d) h w -> three ... head (h w) d", three=3, head=self.num_heads)
+        raise ValueError(f"features of shape {list(x.shape)}: "
+                         f"this attention takes [B, {self.to_out.in_channels}, H, W] or one image")
+    q, k, v = rearrange(self.to_qkv(x), "... (three head d) h w -> three ... head (h w) d",
+                        three=3, head=self.num_heads)
     out = scaled_dot_attention(q, k, v)   # [B, heads, H·W, d], or [heads, H·W, d]
     return self.to_out(rearrange(out, "... head (h w) d -> ... (head d) h w", h=x.shape[-2]))
 
@@ -238,4 +270,5 @@ class Upsample(nn.Sequential):
     def __init__(self,
         in_channels:int, # channels of x
         out_channels:int, # channels of the result
-    )->None: super().__init__(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(in_channels, out_channels, 3, padding=1))
+    )->None: super().__init__(nn.Upsample(scale_factor=2, mode="nearest"),
+                              nn.Conv2d(in_channels, out_channels, 3, padding=1))

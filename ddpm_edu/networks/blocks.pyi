@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 class Sinusoid(nn.Module):
-    "Sines and cosines of the time in turns, without parameters (Vaswani et al. 2017, §3.5). Raises `ValueError` for an odd or tiny `dim`."
+    """Sines and cosines of the time in turns, without parameters (Vaswani et al. 2017, §3.5).
+    Raises `ValueError` for an odd or tiny `dim`."""
     def __init__(self,
         dim:int, # width of the embedding: even and at least 4
     )->None:
@@ -21,14 +22,16 @@ class Sinusoid(nn.Module):
         ...
 
 class TimeEmbedding(nn.Sequential):
-    "Sinusoid, linear, GELU, linear: the time as a vector that a network learns to read (Ho et al. 2020, app. B)."
+    """Sinusoid, linear, GELU, linear: the time as a vector that a network learns to read (Ho et al. 2020,
+    app. B)."""
     def __init__(self,
         dim:int, # width of the sinusoid and of the result; a `UNet` takes 4·model_channels
     )->None:
         ...
 
 class LabelEmbedding(nn.Embedding):
-    "A learned vector for each class; label -1, no label, reads row 0 of the table and class `c` row `c+1` (Ho and Salimans 2022)."
+    """A learned vector for each class; label -1, no label, reads row 0 of the table and class `c` row `c+1`
+    (Ho and Salimans 2022)."""
     def __init__(self,
         num_classes:int, # number of classes C; the table has C+1 rows
         dim:int, # width of the embedding
@@ -46,7 +49,8 @@ def check_labels(
     n:int, # batch size
     device:torch.device|str|None=None, # where labels made from None are put
 )->Tensor: # long [n]
-    "Labels fit for `LabelEmbedding`. Raises `TypeError` for labels that are no whole numbers, `ValueError` for a wrong shape or range."
+    """Labels fit for `LabelEmbedding`.
+    Raises `TypeError` for labels that are no whole numbers, `ValueError` for a wrong shape or range."""
     ...
 
 def _check_label_range(y:Tensor, num_classes:int)->None:
@@ -68,10 +72,12 @@ def group_norm(
     ...
 
 class Conditional(nn.Module):
-    "Base of the layers whose `forward` takes conditions after `x`, such as an embedding: a `ConditionalChain` hands them over."
+    """Base of the layers whose `forward` takes conditions after `x`, such as an embedding: a
+    `ConditionalChain` hands them over."""
 
 class ConvEmbed(Conditional):
-    "A 3×3 convolution that is told the conditions: `silu(GroupNorm(conv(x)) + Linear(silu(emb)))` (after Ho et al. 2020, app. B)."
+    """A 3×3 convolution that is told the conditions: `silu(GroupNorm(conv(x)) + Linear(silu(emb)))` (after Ho
+    et al. 2020, app. B)."""
     conv: nn.Conv2d
     norm: Any
     emb: nn.Linear
@@ -90,7 +96,8 @@ class ConvEmbed(Conditional):
         ...
 
 class ResBlock(Conditional):
-    "`ConvEmbed`, conv, `GroupNorm`, SiLU, plus a skip: the identity, or a 3×3 convolution where the channels change (He et al. 2016)."
+    """`ConvEmbed`, conv, `GroupNorm`, SiLU, plus a skip: the identity, or a 3×3 convolution where the
+    channels change (He et al. 2016)."""
     embed: ConvEmbed
     conv: nn.Conv2d
     norm: Any
@@ -110,7 +117,8 @@ class ResBlock(Conditional):
         ...
 
 class PreActBlock(Conditional):
-    "A residual block that normalises first and starts by adding nothing; the embedding scales and shifts (Dhariwal and Nichol 2021)."
+    """A residual block that normalises first and starts by adding nothing; the embedding scales and shifts
+    (Dhariwal and Nichol 2021)."""
     norm1: Any
     conv1: nn.Conv2d
     emb: nn.Linear
@@ -136,11 +144,13 @@ def scaled_dot_attention(
     k:Tensor, # keys [..., M, d]: M may differ from N
     v:Tensor, # values [..., M, e], one for each key
 )->Tensor: # [..., N, e]: for each query a mean of the values
-    "softmax(q kᵀ / √d) v (Vaswani et al. 2017, eq. 1). Raises `ValueError` for shapes that do not belong together."
+    """softmax(q kᵀ / √d) v (Vaswani et al. 2017, eq. 1).
+    Raises `ValueError` for shapes that do not belong together."""
     ...
 
 class MultiheadAttention(nn.Module):
-    "Every pixel looks at every other (Vaswani et al. 2017, §3.2). Raises `ValueError` where the heads do not divide the channels."
+    """Every pixel looks at every other (Vaswani et al. 2017, §3.2).
+    Raises `ValueError` where the heads do not divide the channels."""
     num_heads: int
     to_qkv: nn.Conv2d
     to_out: nn.Conv2d
@@ -152,7 +162,8 @@ class MultiheadAttention(nn.Module):
     def forward(self:MultiheadAttention,
         x:Tensor, # features [B, C, H, W], or of one image [C, H, W]
     )->Tensor: # of the same shape; the caller adds x
-        "softmax(q kᵀ / √d) v in each head, between two 3×3 convolutions. Raises `ValueError` for features of another shape."
+        """softmax(q kᵀ / √d) v in each head, between two 3×3 convolutions.
+        Raises `ValueError` for features of another shape."""
         ...
 
 class Downsample(nn.Conv2d):

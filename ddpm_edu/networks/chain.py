@@ -25,7 +25,8 @@ def call_layer(
 
 # %% ../../nbs/3_networks/20_chain.ipynb #e5576450
 class ConditionalChain(Conditional):
-    "Layers one after another; those that are `Conditional` get the conditions too. Raises `TypeError` for a layer that is no module."
+    """Layers one after another; those that are `Conditional` get the conditions too.
+    Raises `TypeError` for a layer that is no module."""
     def __init__(self,
         *layers:nn.Module, # layers that are named by their position: "0", "1", ...
         **named:nn.Module, # further layers, by name
@@ -33,7 +34,8 @@ class ConditionalChain(Conditional):
         super().__init__()
         for name, layer in [*((str(i), layer) for i, layer in enumerate(layers)), *named.items()]:
             if not isinstance(layer, nn.Module):
-                raise TypeError(f"layer `{name}` is a {type(layer).__name__}, not an `nn.Module`: use, say, `nn.SiLU()` for `F.silu`")
+                raise TypeError(f"layer `{name}` is a {type(layer).__name__}, "
+                                f"not an `nn.Module`: use, say, `nn.SiLU()` for `F.silu`")
             self.add_module(name, layer)
 
 # %% ../../nbs/3_networks/20_chain.ipynb #a9f22ce4
@@ -58,7 +60,8 @@ def __getitem__(self:ConditionalChain,
     if isinstance(i, str):
         if i not in self._modules: raise KeyError(f"no layer `{i}`: this chain has {', '.join(names)}")
         return self._modules[i]
-    if not -len(names) <= i < len(names): raise IndexError(f"no layer {i}: this chain has {len(names)} layers, 0 to {len(names) - 1}")
+    if not -len(names) <= i < len(names):
+        raise IndexError(f"no layer {i}: this chain has {len(names)} layers, 0 to {len(names) - 1}")
     return self._modules[names[i]]
 
 # %% ../../nbs/3_networks/20_chain.ipynb #bf4d966e
@@ -110,10 +113,12 @@ class ParallelSum(Conditional):
 def forward(self:ParallelSum,
     *inputs:Tensor, # x and the conditions
 )->Tensor: # the sum, of the branches' common shape
-    "Branch i applied to input i, all added up. Raises `ValueError` where the numbers of branches and inputs differ."
+    """Branch i applied to input i, all added up.
+    Raises `ValueError` where the numbers of branches and inputs differ."""
     branches = self.branches._modules.values()
     if len(branches) != len(inputs):
-        raise ValueError(f"{len(branches)} branches for {len(inputs)} inputs (x, {len(inputs) - 1} conditions): give each input one")
+        raise ValueError(f"{len(branches)} branches for {len(inputs)} "
+                         f"inputs (x, {len(inputs) - 1} conditions): give each input one")
     total, *others = [branch(v) for branch, v in zip(branches, inputs)]
     for other in others: total = total + other
     return total
@@ -126,7 +131,8 @@ def _point_block(dims:int, width:int, num_classes:int)->ParallelSum:
 
 # %% ../../nbs/3_networks/20_chain.ipynb #51ed3280
 class PointNet(nn.Module):
-    "A small network for points: three layers that are told the time (and the class), then a linear one. `forward(x, t, y=None)`."
+    """A small network for points: three layers that are told the time (and the class), then a linear one.
+    `forward(x, t, y=None)`."""
     def __init__(self,
         T:int=1000, # number of time steps that it is meant for
         width:int=16, # hidden width: even and at least 4
@@ -138,7 +144,8 @@ class PointNet(nn.Module):
         self.T, self.num_classes, self.dims = T, num_classes, dims
         self.sinusoid = Sinusoid(width)
         blocks = [_point_block(d, width, num_classes) for d in (dims, width, width)]
-        self.chain = ConditionalChain(*(layer for block in blocks for layer in (block, nn.SiLU())), nn.Linear(width, dims))
+        self.chain = ConditionalChain(*(layer for block in blocks for layer in (block, nn.SiLU())),
+                                      nn.Linear(width, dims))
 
 # %% ../../nbs/3_networks/20_chain.ipynb #f366cf5d
 @patch
@@ -148,8 +155,10 @@ def forward(self:PointNet,
     y:Tensor|None=None, # labels, -1 for none, long [B]; None is -1 for all
     **cond:Any, # further conditions: this network knows none, and says so
 )->Tensor: # a vector for each point [B, dims]
-    "Predict from noisy points. Raises `ValueError` for points, times or labels that do not fit, `TypeError` for non-integer labels."
-    if x.shape[1:] != (self.dims,): raise ValueError(f"x has shape {list(x.shape)}: this network takes points, shape [B, {self.dims}]")
+    """Predict from noisy points.
+    Raises `ValueError` for points, times or labels that do not fit, `TypeError` for non-integer labels."""
+    if x.shape[1:] != (self.dims,):
+        raise ValueError(f"x has shape {list(x.shape)}: this network takes points, shape [B, {self.dims}]")
     check_times(t, len(x))
     if self.num_classes or y is not None: y = check_labels(y, self.num_classes, len(x), x.device)
     conds = (self.sinusoid(t), y) if self.num_classes else (self.sinusoid(t),)

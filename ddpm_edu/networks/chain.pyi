@@ -17,7 +17,8 @@ def call_layer(
     ...
 
 class ConditionalChain(Conditional):
-    "Layers one after another; those that are `Conditional` get the conditions too. Raises `TypeError` for a layer that is no module."
+    """Layers one after another; those that are `Conditional` get the conditions too.
+    Raises `TypeError` for a layer that is no module."""
     def __init__(self,
         *layers:nn.Module, # layers that are named by their position: "0", "1", ...
         **named:nn.Module, # further layers, by name
@@ -74,7 +75,8 @@ class ParallelSum(Conditional):
     def forward(self:ParallelSum,
         *inputs:Tensor, # x and the conditions
     )->Tensor: # the sum, of the branches' common shape
-        "Branch i applied to input i, all added up. Raises `ValueError` where the numbers of branches and inputs differ."
+        """Branch i applied to input i, all added up.
+        Raises `ValueError` where the numbers of branches and inputs differ."""
         ...
 
 def _point_block(dims:int, width:int, num_classes:int)->ParallelSum:
@@ -82,7 +84,8 @@ def _point_block(dims:int, width:int, num_classes:int)->ParallelSum:
     ...
 
 class PointNet(nn.Module):
-    "A small network for points: three layers that are told the time (and the class), then a linear one. `forward(x, t, y=None)`."
+    """A small network for points: three layers that are told the time (and the class), then a linear one.
+    `forward(x, t, y=None)`."""
     config: dict
     T: int
     num_classes: int
@@ -102,7 +105,8 @@ class PointNet(nn.Module):
         y:Tensor|None=None, # labels, -1 for none, long [B]; None is -1 for all
         **cond:Any, # further conditions: this network knows none, and says so
     )->Tensor: # a vector for each point [B, dims]
-        "Predict from noisy points. Raises `ValueError` for points, times or labels that do not fit, `TypeError` for non-integer labels."
+        """Predict from noisy points.
+        Raises `ValueError` for points, times or labels that do not fit, `TypeError` for non-integer labels."""
         ...
 
 __all__ = ['call_layer', 'ConditionalChain', 'ConditionalSkipConnection', 'cat_channels', 'ParallelSum', 'PointNet']

@@ -19,11 +19,12 @@ from .unet import UNet
 def named_layers(
     module:nn.Module, # a `UNet`, or a part of it
     path:str="", # where that part is
-)->Iterator[tuple[str, nn.Module]]: # path, such as "chain.skip_1.layers.down_2", and layer, in the order in which they run
+)->Iterator[tuple[str, nn.Module]]: # path, such as "chain.skip_1.layers.down_2", and layer, as they run
     "The layers of nested chains, without the embeddings."
     for name, layer in module.named_children():
         if type(layer) is ConditionalChain: yield from named_layers(layer, f"{path}{name}.")
-        elif type(getattr(layer, "layers", None)) is ConditionalChain: yield from named_layers(layer, f"{path}{name}.")
+        elif type(getattr(layer, "layers", None)) is ConditionalChain:
+            yield from named_layers(layer, f"{path}{name}.")
         elif isinstance(module, ConditionalChain): yield path + name, layer
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #d34f6f3f
@@ -36,7 +37,8 @@ class Layer(NamedTuple):
     module:nn.Module # the layer itself
 
 def _level(name:str, bottom:int)->int:
-    "The level of a layer by its name: `downsample_i` is inside `skip_i`, the other layers with number i are just outside it."
+    """The level of a layer by its name: `downsample_i` is inside `skip_i`, the other layers with number i are
+    just outside it."""
     if name.startswith("middle"): return bottom
     number = re.search(r"\d+", name)
     return int(number[0]) - (not name.startswith("downsample")) if number else 0
@@ -46,16 +48,20 @@ def layer_table(
     net:UNet, # the network
     size:tuple[int, int]=(28, 28), # height and width of the images
 )->list[Layer]: # the layers in the order in which they run
-    "The layers with their output shapes, without any arithmetic. Raises `TypeError` for other networks, `ValueError` as `check_size`."
-    if not isinstance(net, UNet): raise TypeError(f"a {type(net).__name__} has no levels to show: pass a `UNet`")
+    """The layers with their output shapes, without any arithmetic.
+    Raises `TypeError` for other networks, `ValueError` as `check_size`."""
+    if not isinstance(net, UNet):
+        raise TypeError(f"a {type(net).__name__} has no levels to show: pass a `UNet`")
     out, bottom, paths = {}, (net.divisor // net.patch_size).bit_length(), list(named_layers(net))
     meta = {k: v.detach().to("meta") for k, v in [*net.named_parameters(), *net.named_buffers()]}
     inputs = torch.empty(1, net.in_channels, *size, device="meta"), torch.zeros(1, device="meta")
-    hooks = [layer.register_forward_hook(lambda m, args, y: out.update({m: tuple(y.shape[1:])})) for _, layer in paths]
+    hooks = [layer.register_forward_hook(lambda m, args, y: out.update({m: tuple(y.shape[1:])})) for _,
+             layer in paths]
     try: torch.func.functional_call(net, meta, inputs)
     finally:
         for h in hooks: h.remove()
-    return [Layer(_level(path.split(".")[-1], bottom), path.split(".")[-1], out[layer], sum(p.numel() for p in layer.parameters()), layer)
+    return [Layer(_level(path.split(".")[-1], bottom),
+                  path.split(".")[-1], out[layer], sum(p.numel() for p in layer.parameters()), layer)
             for path, layer in paths]
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #05152420
@@ -63,9 +69,11 @@ def multiply_adds(
     net:nn.Module, # any network with convolutions
     *inputs:Tensor, # what it is called with: one image, one time
 )->dict[nn.Module, int]: # for each convolution, in the order in which they run
-    "Count the multiply-adds of the convolutions in one call; those of matrix products and normalisations are left out."
+    """Count the multiply-adds of the convolutions in one call; those of matrix products and normalisations
+    are left out."""
     work = {}
-    def count(layer:nn.Conv2d, args:tuple, out:Tensor)->None: work[layer] = work.get(layer, 0) + out.numel() * layer.weight[0].numel()
+    def count(layer:nn.Conv2d, args:tuple, out:Tensor)->None:
+        work[layer] = work.get(layer, 0) + out.numel() * layer.weight[0].numel()
     hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, nn.Conv2d)]
     try:
         with torch.no_grad(): net(*inputs)
@@ -81,23 +89,30 @@ _COLOURS = {"block": 0, "change of size": 1, "attention": 2, "convolution": 5}  
 def _kind(layer:nn.Module)->str:
     "What kind of layer it is, for its colour."
     if isinstance(layer, Downsample | Upsample): return "change of size"
-    return "attention" if isinstance(layer, ConditionalSkipConnection) else "convolution" if isinstance(layer, nn.Conv2d) else "block"
+    return ("attention" if isinstance(layer, ConditionalSkipConnection)
+            else "convolution" if isinstance(layer, nn.Conv2d) else "block")
 
-def _boxes(rows:list[Layer])->list[tuple[float, float, float, float]]: # left, middle, width and height of each layer's bar
+# left, middle, width and height of each layer's bar
+def _boxes(rows:list[Layer])->list[tuple[float, float, float, float]]:
     "Where the bars go: from left to right as they run, the levels below each other."
     tall, wide = max(r.shape[1] for r in rows), max(r.shape[0] for r in rows)
     size = [(max(14 * r.shape[0] / wide, 1), 28 * r.shape[1] / tall) for r in rows]
-    highest = [max(h for r, (_, h) in zip(rows, size) if r.level == i) for i in range(max(r.level for r in rows) + 1)]
-    middle = [-sum(highest[:i]) - highest[i] / 2 - 12 * i for i in range(len(highest))]                    # 12 is room for the names
+    highest = [max(h for r, (_, h) in zip(rows, size) if r.level == i)
+               for i in range(max(r.level for r in rows) + 1)]
+    # 12 is room for the names
+    middle = [-sum(highest[:i]) - highest[i] / 2 - 12 * i for i in range(len(highest))]
     return [(sum(w + 3 for w, _ in size[:i]), middle[r.level], *size[i]) for i, r in enumerate(rows)]
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #946a312e
 def _mark_level(ax:"Axes", rows:list[Layer], boxes:list[tuple[float, ...]], right:float, total:int)->None:
-    "Draw the skip of one level, from its last `down` to its first `up`, and write on the right what the level holds."
+    """Draw the skip of one level, from its last `down` to its first `up`, and write on the right what the
+    level holds."""
     down, up = ([b for r, b in zip(rows, boxes) if r.name.startswith(side)] for side in ("down_", "up_"))
     if up: ax.plot((down[-1][0] + down[-1][2], up[0][0]), (boxes[0][1],) * 2, "k:", lw=1)
-    params, (c, h, w) = sum(r.params for r in rows), max((r.shape for r in rows if _kind(r.module) == "block"), key=lambda s: s[0])
-    ax.text(right, boxes[0][1], f"{h}×{w}, up to {c} channels\n{params:,} parameters ({params / total:.0%})", fontsize=7, va="center")
+    params, (c, h, w) = (sum(r.params for r in rows),
+                         max((r.shape for r in rows if _kind(r.module) == "block"), key=lambda s: s[0]))
+    ax.text(right, boxes[0][1], f"{h}×{w}, up to {c} channels\n{params:,} parameters ({params / total:.0%})",
+            fontsize=7, va="center")
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #d6965a4b
 def show_unet(
@@ -105,7 +120,8 @@ def show_unet(
     size:tuple[int, int]=(28, 28), # height and width of the images
     ax:"Axes|None"=None, # where to draw; a new figure if `None`
 )->"Axes": # what was drawn on
-    "Draw a UNet as `layer_table` measures it: bars as tall as the picture, as wide as the channels. Raises what `layer_table` raises."
+    """Draw a UNet as `layer_table` measures it: bars as tall as the picture, as wide as the channels.
+    Raises what `layer_table` raises."""
     import matplotlib.pyplot as plt
     from ddpm_edu.viz.points import PALETTE
     rows, total = layer_table(net, size), sum(p.numel() for p in net.parameters())
@@ -117,6 +133,8 @@ def show_unet(
         i = [i for i, r in enumerate(rows) if r.level == level]
         _mark_level(ax, [rows[j] for j in i], [boxes[j] for j in i], boxes[-1][0] + 5, total)
     for kind, i in _COLOURS.items(): ax.bar(0, 0, color=PALETTE[i], label=kind)
-    ax.set_title(f"{type(net).__name__}: {len(rows)} layers, {total:,} parameters", fontsize=9, loc="left"); ax.axis("off")
-    ax.legend(fontsize=7, frameon=False, ncol=4, handlelength=1, columnspacing=1, loc="lower right", bbox_to_anchor=(1, 1))
+    ax.set_title(f"{type(net).__name__}: {len(rows)} layers, {total:,} parameters", fontsize=9, loc="left")
+    ax.axis("off")
+    ax.legend(fontsize=7, frameon=False, ncol=4, handlelength=1,
+              columnspacing=1, loc="lower right", bbox_to_anchor=(1, 1))
     return ax

@@ -17,8 +17,8 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from . import blocks
-from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock, TimeEmbedding
-from .blocks import Upsample, check_labels, check_times
+from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock
+from .blocks import TimeEmbedding, Upsample, check_labels, check_times
 from .chain import ConditionalChain, ConditionalSkipConnection, cat_channels
 
 # %% ../../nbs/3_networks/30_unet.ipynb #08d4b341
@@ -32,7 +32,8 @@ def _blocks(
 )->dict[str, nn.Module]: # the blocks by name
     "The `n` blocks on one side of one level."
     names = [name] if n == 1 else (f"{name}_{i + 1}" for i in range(n))
-    return {k: block(out_channels if i else in_channels, out_channels, **options) for i, k in enumerate(names)}
+    return {k: block(out_channels if i else in_channels, out_channels, **options) for i,
+            k in enumerate(names)}
 
 # %% ../../nbs/3_networks/30_unet.ipynb #56c1bfd0
 def middle_layers(
@@ -57,11 +58,14 @@ def _inside(
 )->ConditionalChain: # maps [B, c[i-1], H, W] to [B, c[i], H, W]
     "What lies inside `skip_i`: a whole network, one size smaller."
     if i == len(c) - 1:
-        return ConditionalChain(**{f"down_{i + 1}": nn.Conv2d(c[i - 1], c[i], 3, padding=1)}, **middle_layers(c[i], num_heads, **options))
-    down, up = _blocks(f"down_{i + 1}", n, c[i], c[i], **options), _blocks(f"up_{i + 1}", n, c[i] + c[i + 1], c[i + 1], **options)
+        return ConditionalChain(**{f"down_{i + 1}": nn.Conv2d(c[i - 1], c[i], 3, padding=1)},
+                                **middle_layers(c[i], num_heads, **options))
+    down, up = _blocks(f"down_{i + 1}", n, c[i], c[i],
+                       **options), _blocks(f"up_{i + 1}", n, c[i] + c[i + 1], c[i + 1], **options)
     skip = ConditionalSkipConnection(_inside(i + 1, c, n, num_heads, **options), cat_channels)
     return ConditionalChain(**{f"downsample_{i}": Downsample(c[i - 1], c[i])}, **down,
-                            **{f"skip_{i + 1}": skip}, **up, **{f"upsample_{i + 1}": Upsample(c[i + 1], c[i])})
+                            **{f"skip_{i + 1}": skip},
+                            **up, **{f"upsample_{i + 1}": Upsample(c[i + 1], c[i])})
 
 # %% ../../nbs/3_networks/30_unet.ipynb #ffda1466
 COMBINE = {"cat": lambda time, label: torch.cat([time, label], dim=1), "sum": torch.add, "product": torch.mul}
@@ -72,7 +76,7 @@ class UNetConfig:
     in_channels:int # channels of the images
     model_channels:int # channels m of the first level; a multiple of block_groups
     T:int = 1000 # number of time steps that it is meant for
-    channel_multipliers:Sequence[int] = (1, 2, 4) # channels of the levels in units of m; the size is halved once less
+    channel_multipliers:Sequence[int] = (1, 2, 4) # channels of the levels, in units of m
     num_classes:int = 0 # classes of the labels, 0 for a network without
     num_blocks_per_level:int = 1 # residual blocks on each side of each level
     block_groups:int = 8 # groups of the normalisations
@@ -81,8 +85,8 @@ class UNetConfig:
     combine_embeddings:str = "cat" # how time and class are combined: "cat", "sum" or "product"
     patch_size:int = 1 # squares of this many pixels a side are folded into channels
     out_channels:int|None = None # channels of the result; as many as in_channels if None
-    block:type[Conditional]|str = ResBlock # class of the blocks (or its name), called as block(in, out, emb_dim=, num_groups=)
-    augment_dim:int = 0 # width of the vector that tells how an image was augmented, 0 for a network that is not told
+    block:type[Conditional]|str = ResBlock # class (or name), called as block(in, out, emb_dim=, num_groups=)
+    augment_dim:int = 0 # width of the vector that tells how an image was augmented; 0: it is not told
     zero_final:bool = False # the last convolution starts at zero, so that an untrained network answers 0
 
 # %% ../../nbs/3_networks/30_unet.ipynb #530f8a12
@@ -90,49 +94,59 @@ def _whole(name:str, value:Any, least:int)->int:
     "`value` as a whole number; `ValueError` that names the argument where it is none, or too small."
     try: number = operator.index(value)
     except TypeError: number = least - 1
-    if number < least or isinstance(value, bool): raise ValueError(f"{name}={value!r}: take a whole number, at least {least}")
+    if number < least or isinstance(value, bool):
+        raise ValueError(f"{name}={value!r}: take a whole number, at least {least}")
     return number
 
 @patch
 def check(self:UNetConfig)->None:
-    "Raise `ValueError` that names an argument that is not possible; whole numbers of NumPy and PyTorch become Python's."
+    """Raise `ValueError` that names an argument that is not possible; whole numbers of NumPy and PyTorch
+    become Python's."""
     least = dict(num_classes=0, augment_dim=0)
     for f in fields(UNetConfig):
         if f.type is int: setattr(self, f.name, _whole(f.name, getattr(self, f.name), least.get(f.name, 1)))
     if self.out_channels is not None: self.out_channels = _whole("out_channels", self.out_channels, 1)
-    if isinstance(m := self.channel_multipliers, str | bytes) or not hasattr(m, "__iter__") or not (m := list(m)):
+    if isinstance(m := self.channel_multipliers,
+                  str | bytes) or not hasattr(m, "__iter__") or not (m := list(m)):
         raise ValueError(f"channel_multipliers={m!r}: take whole numbers of at least 1, such as (1, 2, 4)")
     self.channel_multipliers = [_whole("each of the channel_multipliers", k, 1) for k in m]
     if self.combine_embeddings not in COMBINE:
-        raise ValueError(f"combine_embeddings={self.combine_embeddings!r}: choose from {', '.join(map(repr, COMBINE))}")
+        raise ValueError(f"combine_embeddings={self.combine_embeddings!r}: "
+                         f"choose from {', '.join(map(repr, COMBINE))}")
     if (k := len(self.channel_multipliers)) > 5:
-        warnings.warn(f"{k} levels halve the image {k - 1} times: its sides must be divisible by {self.patch_size * 2**(k - 1)}; "
+        warnings.warn(f"{k} levels halve the image {k - 1} "
+                      f"times: its sides must be divisible by {self.patch_size * 2**(k - 1)}; "
                       "two to five `channel_multipliers` are usual", stacklevel=4)
 
 # %% ../../nbs/3_networks/30_unet.ipynb #403cc3b5
 def block_class(
     block:type|str, # a class, or the name of one of `ddpm_edu.networks.blocks`, such as "ResBlock"
 )->type[Conditional]: # the class
-    "The class of the blocks. Raises `ValueError` for a name from elsewhere, or what is no `Conditional` class."
+    """The class of the blocks.
+    Raises `ValueError` for a name from elsewhere, or what is no `Conditional` class."""
     found = getattr(blocks, block, None) if isinstance(block, str) and block in blocks.__all__ else block
     if isinstance(found, type) and issubclass(found, Conditional): return found
     if isinstance(block, str):
-        raise ValueError(f"the block {block!r} is none of `ddpm_edu.networks.blocks`, so it cannot be found by its name: build the network "
-                         f"with `block={block.split('.')[-1]}`, the class itself (and give it to `load` as `net`)")
+        raise ValueError(f"the block {block!r} is none of `ddpm_edu.networks.blocks`, "
+                         f"so it cannot be found by its name: build the network "
+                         f"with `block={block.split('.')[-1]}`, "
+                         f"the class itself (and give it to `load` as `net`)")
     raise ValueError(f"block={block!r}: take a class derived from `Conditional` that is called as "
                      "block(in_channels, out_channels, emb_dim=..., num_groups=...)")
 
 # %% ../../nbs/3_networks/30_unet.ipynb #c48376f8
 @dataclass(eq=False, repr=False)
 class UNet(nn.Module, UNetConfig):
-    "The nested UNet. `forward(x, t, y=None)`. Raises `ValueError` for arguments that are impossible or do not fit each other."
+    """The nested UNet. `forward(x, t, y=None)`.
+    Raises `ValueError` for arguments that are impossible or do not fit each other."""
     def __post_init__(self)->None:
         nn.Module.__init__(self)
         self.check()
         self.config = {f.name: getattr(self, f.name) for f in fields(UNetConfig)}
         self.block = block_class(self.block)
-        self.config["block"] = self.block.__name__ if getattr(blocks, self.block.__name__, None) is self.block else \
-                               f"{self.block.__module__}.{self.block.__qualname__}"
+        ours = getattr(blocks, self.block.__name__, None) is self.block
+        self.config["block"] = (self.block.__name__ if ours
+                                else f"{self.block.__module__}.{self.block.__qualname__}")
         self._build()
 
 # %% ../../nbs/3_networks/30_unet.ipynb #8bd8a4ba
@@ -143,7 +157,8 @@ def _build(self:UNet)->None:
     m, td, area = self.model_channels, 4 * self.model_channels, self.patch_size ** 2
     self.time = TimeEmbedding(td)
     self.label = LabelEmbedding(self.num_classes, td) if self.num_classes else None
-    self.augment = nn.Linear(self.augment_dim, td, bias=False) if self.augment_dim else None   # a vector of zeros adds nothing
+    # a vector of zeros adds nothing
+    self.augment = nn.Linear(self.augment_dim, td, bias=False) if self.augment_dim else None
     emb_dim = 2 * td if self.num_classes and self.combine_embeddings == "cat" else td
     init = nn.Conv2d(self.in_channels * area, m, 3, padding=1)
     final = nn.Conv2d(m, (self.out_channels or self.in_channels) * area, 3, padding=1)
@@ -158,7 +173,8 @@ def _wire(self:UNet,
     **options:Any, # `block`, and its `emb_dim` and `num_groups`
 )->None:
     "Make the chain: the first level, which holds all the others."
-    m, n, heads = self.model_channels, self.num_blocks_per_level, self.num_attention_heads if self.middle_attention else 0
+    m, n, heads = (self.model_channels, self.num_blocks_per_level,
+                   self.num_attention_heads if self.middle_attention else 0)
     channels = [m, *(m * k for k in self.channel_multipliers)]
     skip = ConditionalSkipConnection(_inside(1, channels, n, heads, **options), cat_channels)
     down, up = _blocks("down_1", n, m, m, **options), _blocks("up_1", n, m + channels[1], m, **options)
@@ -169,16 +185,22 @@ def _wire(self:UNet,
 def check_size(self:UNet,
     shape:Sequence[int], # shape of the images [B, C, H, W]
 )->None:
-    "Raise `ValueError` for images that this network cannot take: wrong channels, or a side that cannot be halved often enough."
-    if len(shape) != 4: raise ValueError(f"x has shape {list(shape)}: this network takes images, shape [B, {self.in_channels}, H, W]")
+    """Raise `ValueError` for images that this network cannot take: wrong channels, or a side that cannot be
+    halved often enough."""
+    if len(shape) != 4:
+        raise ValueError(f"x has shape {list(shape)}: this network takes images, "
+                         f"shape [B, {self.in_channels}, H, W]")
     c, h, w = shape[1:]
     if c != self.in_channels:
-        raise ValueError(f"x has {c} channels, this network takes {self.in_channels}: build it with in_channels={c}, or convert the images")
+        raise ValueError(f"x has {c} channels, this network takes {self.in_channels}: "
+                         f"build it with in_channels={c}, or convert the images")
     d = self.divisor
     if h % d == 0 and w % d == 0 and h and w: return
     up = "×".join(str(d * max(1, -(-s // d))) for s in (h, w))
-    raise ValueError(f"images of {h}×{w} do not fit: both sides must be divisible by {d} (patches of {self.patch_size}, halved "
-        f"{(d // self.patch_size).bit_length() - 1} times); pad or resize them to {up}, or take fewer `channel_multipliers`")
+    raise ValueError(f"images of {h}×{w} do not fit: both "
+                     f"sides must be divisible by {d} (patches of {self.patch_size}, halved "
+        f"{(d // self.patch_size).bit_length() - 1} times); pad or "
+        f"resize them to {up}, or take fewer `channel_multipliers`")
 
 # %% ../../nbs/3_networks/30_unet.ipynb #5ffe56b8
 @patch
@@ -187,7 +209,8 @@ def embed(self:UNet,
     y:Tensor|None=None, # labels, -1 for none, long [B]
     aug:Tensor|None=None, # how each image was augmented, 0 for not at all [B, augment_dim]; `None` for zeros
 )->Tensor: # what every block is told [B, emb_dim]
-    "Time, augmentation and class as one vector. Raises `ValueError` or `TypeError` for labels or a vector that do not fit."
+    """Time, augmentation and class as one vector.
+    Raises `ValueError` or `TypeError` for labels or a vector that do not fit."""
     if self.num_classes or y is not None: y = check_labels(y, self.num_classes, len(t), t.device)
     time = self.time(t) if aug is None else self._augmented(self.time(t), aug)
     if not self.num_classes: return time
@@ -197,10 +220,12 @@ def embed(self:UNet,
 def _augmented(self:UNet, time:Tensor, aug:Tensor)->Tensor:
     "The time's embedding with that of the augmentation added to it."
     if not self.augment:
-        raise ValueError("an augmentation vector was given to a network that has no ear for it: build it with "
+        raise ValueError("an augmentation vector was given "
+                         "to a network that has no ear for it: build it with "
                          f"augment_dim={aug.shape[-1]}, or leave the vector out")
     if aug.shape != (shape := (len(time), self.augment.in_features)):
-        raise ValueError(f"the augmentation vectors have shape {list(aug.shape)}, this network takes {list(shape)}")
+        raise ValueError(f"the augmentation vectors have shape {list(aug.shape)}, "
+                         f"this network takes {list(shape)}")
     return time + self.augment(aug)
 
 # %% ../../nbs/3_networks/30_unet.ipynb #552322ec
@@ -212,7 +237,8 @@ def forward(self:UNet,
     aug:Tensor|None=None, # how each image was augmented [B, augment_dim]; `None` for not at all
     **cond:Any, # further conditions, handed to the blocks by name
 )->Tensor: # [B, out_channels, H, W]
-    "Predict from noisy images. Raises `ValueError` or `TypeError`, before any work, for a size, channels, times or labels that do not fit."
+    """Predict from noisy images. Raises `ValueError` or `TypeError`, before any work, for a size, channels,
+    times or labels that do not fit."""
     self.check_size(x.shape); check_times(t, len(x))
     emb, p = self.embed(t, y, aug), self.patch_size
     if p == 1: return self.chain(x, emb, **cond)

@@ -11,8 +11,8 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from . import blocks
-from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock, TimeEmbedding
-from .blocks import Upsample, check_labels, check_times
+from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock
+from .blocks import TimeEmbedding, Upsample, check_labels, check_times
 from .chain import ConditionalChain, ConditionalSkipConnection, cat_channels
 
 def _blocks(
@@ -52,7 +52,7 @@ class UNetConfig():
     in_channels:int # channels of the images
     model_channels:int # channels m of the first level; a multiple of block_groups
     T:int = 1000 # number of time steps that it is meant for
-    channel_multipliers:Sequence[int] = (1, 2, 4) # channels of the levels in units of m; the size is halved once less
+    channel_multipliers:Sequence[int] = (1, 2, 4) # channels of the levels, in units of m
     num_classes:int = 0 # classes of the labels, 0 for a network without
     num_blocks_per_level:int = 1 # residual blocks on each side of each level
     block_groups:int = 8 # groups of the normalisations
@@ -61,11 +61,12 @@ class UNetConfig():
     combine_embeddings:str = "cat" # how time and class are combined: "cat", "sum" or "product"
     patch_size:int = 1 # squares of this many pixels a side are folded into channels
     out_channels:int|None = None # channels of the result; as many as in_channels if None
-    block:type[Conditional]|str = ResBlock # class of the blocks (or its name), called as block(in, out, emb_dim=, num_groups=)
-    augment_dim:int = 0 # width of the vector that tells how an image was augmented, 0 for a network that is not told
+    block:type[Conditional]|str = ResBlock # class (or name), called as block(in, out, emb_dim=, num_groups=)
+    augment_dim:int = 0 # width of the vector that tells how an image was augmented; 0: it is not told
     zero_final:bool = False # the last convolution starts at zero, so that an untrained network answers 0
     def check(self:UNetConfig)->None:
-        "Raise `ValueError` that names an argument that is not possible; whole numbers of NumPy and PyTorch become Python's."
+        """Raise `ValueError` that names an argument that is not possible; whole numbers of NumPy and PyTorch
+        become Python's."""
         ...
 
 def _whole(name:str, value:Any, least:int)->int:
@@ -75,12 +76,14 @@ def _whole(name:str, value:Any, least:int)->int:
 def block_class(
     block:type|str, # a class, or the name of one of `ddpm_edu.networks.blocks`, such as "ResBlock"
 )->type[Conditional]: # the class
-    "The class of the blocks. Raises `ValueError` for a name from elsewhere, or what is no `Conditional` class."
+    """The class of the blocks.
+    Raises `ValueError` for a name from elsewhere, or what is no `Conditional` class."""
     ...
 
 @dataclass(eq=False, repr=False)
 class UNet(nn.Module, UNetConfig):
-    "The nested UNet. `forward(x, t, y=None)`. Raises `ValueError` for arguments that are impossible or do not fit each other."
+    """The nested UNet. `forward(x, t, y=None)`.
+    Raises `ValueError` for arguments that are impossible or do not fit each other."""
     config: dict
     block: Any
     def __post_init__(self)->None:
@@ -98,14 +101,16 @@ class UNet(nn.Module, UNetConfig):
     def check_size(self:UNet,
         shape:Sequence[int], # shape of the images [B, C, H, W]
     )->None:
-        "Raise `ValueError` for images that this network cannot take: wrong channels, or a side that cannot be halved often enough."
+        """Raise `ValueError` for images that this network cannot take: wrong channels, or a side that cannot be
+        halved often enough."""
         ...
     def embed(self:UNet,
         t:Tensor, # times 0 ... T-1, long or float, [B]
         y:Tensor|None=None, # labels, -1 for none, long [B]
         aug:Tensor|None=None, # how each image was augmented, 0 for not at all [B, augment_dim]; `None` for zeros
     )->Tensor: # what every block is told [B, emb_dim]
-        "Time, augmentation and class as one vector. Raises `ValueError` or `TypeError` for labels or a vector that do not fit."
+        """Time, augmentation and class as one vector.
+        Raises `ValueError` or `TypeError` for labels or a vector that do not fit."""
         ...
     def _augmented(self:UNet, time:Tensor, aug:Tensor)->Tensor:
         "The time's embedding with that of the augmentation added to it."
@@ -117,7 +122,8 @@ class UNet(nn.Module, UNetConfig):
         aug:Tensor|None=None, # how each image was augmented [B, augment_dim]; `None` for not at all
         **cond:Any, # further conditions, handed to the blocks by name
     )->Tensor: # [B, out_channels, H, W]
-        "Predict from noisy images. Raises `ValueError` or `TypeError`, before any work, for a size, channels, times or labels that do not fit."
+        """Predict from noisy images. Raises `ValueError` or `TypeError`, before any work, for a size, channels,
+        times or labels that do not fit."""
         ...
 
 __all__ = ['COMBINE', 'middle_layers', 'UNetConfig', 'block_class', 'UNet']

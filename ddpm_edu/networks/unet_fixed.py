@@ -18,7 +18,8 @@ from .unet import UNet, middle_layers
 
 # %% ../../nbs/3_networks/50_unet_fixed.ipynb #cdf9243c
 class UNetFixed(UNet):
-    "The `UNet` with multipliers (1, 2, 4), one block a side and attention, written flat. Raises `ValueError` as `UNet` does."
+    """The `UNet` with multipliers (1, 2, 4), one block a side and attention, written flat.
+    Raises `ValueError` as `UNet` does."""
     def __init__(self,
         in_channels:int, # channels of the images
         model_channels:int, # channels m of the first level; a multiple of block_groups
@@ -29,10 +30,12 @@ class UNetFixed(UNet):
         combine_embeddings:str="cat", # how time and class are combined: "cat", "sum" or "product"
         patch_size:int=1, # squares of this many pixels a side are folded into channels
         out_channels:int|None=None, # channels of the result; as many as in_channels if None
-        block:type[Conditional]|str=ResBlock, # class of the blocks, called as block(in, out, emb_dim=, num_groups=)
+        block:type[Conditional]|str=ResBlock, # called as block(in, out, emb_dim=, num_groups=)
     )->None:
-        args = dict(in_channels=in_channels, model_channels=model_channels, T=T, num_classes=num_classes, block_groups=block_groups,
-            num_attention_heads=num_attention_heads, combine_embeddings=combine_embeddings, patch_size=patch_size,
+        args = dict(in_channels=in_channels, model_channels=model_channels,
+                    T=T, num_classes=num_classes, block_groups=block_groups,
+            num_attention_heads=num_attention_heads, combine_embeddings=combine_embeddings,
+                    patch_size=patch_size,
             out_channels=out_channels, block=block)
         super().__init__(**args)
         self.config = {k: self.config[k] for k in args}
@@ -47,7 +50,8 @@ def _wire(self:UNetFixed,
 )->None:
     "Make the sixteen layers: down, middle, up."
     m, new = self.model_channels, partial(block, **options)
-    self.downs = ConditionalChain(init=init, down_1=new(m, m), downsample_1=Downsample(m, m), down_2=new(m, m),
+    self.downs = ConditionalChain(init=init, down_1=new(m, m),
+                                  downsample_1=Downsample(m, m), down_2=new(m, m),
         downsample_2=Downsample(m, 2*m), down_3=new(2*m, 2*m), down_4=nn.Conv2d(2*m, 4*m, 3, padding=1))
     self.middle = ConditionalChain(**middle_layers(4*m, self.num_attention_heads, block, **options))
     self.ups = ConditionalChain(up_3=new(6*m, 4*m), upsample_3=Upsample(4*m, 2*m), up_2=new(3*m, 2*m),
@@ -61,7 +65,8 @@ def forward(self:UNetFixed,
     y:Tensor|None=None, # labels, -1 for none, long [B]; None is -1 for all
     **cond:Any, # further conditions, handed to the blocks by name
 )->Tensor: # [B, out_channels, H, W]
-    "Predict from noisy images. Raises `ValueError` or `TypeError`, before any work, for a size, channels, times or labels that do not fit."
+    """Predict from noisy images. Raises `ValueError` or `TypeError`, before any work, for a size, channels,
+    times or labels that do not fit."""
     self.check_size(x.shape); check_times(t, len(x))
     emb, p, kept = self.embed(t, y), self.patch_size, {}
     h = F.pixel_unshuffle(x, p) if p > 1 else x
@@ -89,13 +94,18 @@ def copy_weights(
     source:UNet, # where the weights are
     target:UNet, # where they go: a network of the same layers, in the same writing or the other
 )->UNet: # the target
-    "Copy the weights between `UNet` and `UNetFixed`, by name. Raises `ValueError`, and changes nothing, if the layers are not the same."
-    ours, theirs, weights, old = _common_names(target), _common_names(source), source.state_dict(), target.state_dict()
+    """Copy the weights between `UNet` and `UNetFixed`, by name.
+    Raises `ValueError`, and changes nothing, if the layers are not the same."""
+    ours, theirs, weights, old = (_common_names(target),
+                                  _common_names(source), source.state_dict(), target.state_dict())
     if odd := sorted(set(ours) ^ set(theirs)):
-        raise ValueError(f"{len(odd)} weights are in one network only, such as {odd[0]!r}: build both with the same arguments, the nested "
+        raise ValueError(f"{len(odd)} weights are in one network "
+                         f"only, such as {odd[0]!r}: build both with the same arguments, the nested "
                          "one with channel_multipliers=(1, 2, 4), one block a level and attention")
     for name, key in ours.items():
         a, b = (list(v.shape) for v in (weights[theirs[name]], old[key]))
-        if a != b: raise ValueError(f"{name!r} has shape {a} in the source and {b} in the target: build both with the same arguments")
+        if a != b:
+            raise ValueError(f"{name!r} has shape {a} in the source and {b} in the target: "
+                             f"build both with the same arguments")
     target.load_state_dict({key: weights[theirs[name]] for name, key in ours.items()})
     return target

@@ -11,7 +11,8 @@ from .drawing import named_layers
 from .unet import UNet, middle_layers
 
 class UNetFixed(UNet):
-    "The `UNet` with multipliers (1, 2, 4), one block a side and attention, written flat. Raises `ValueError` as `UNet` does."
+    """The `UNet` with multipliers (1, 2, 4), one block a side and attention, written flat.
+    Raises `ValueError` as `UNet` does."""
     config: dict
     def __init__(self,
         in_channels:int, # channels of the images
@@ -23,7 +24,7 @@ class UNetFixed(UNet):
         combine_embeddings:str="cat", # how time and class are combined: "cat", "sum" or "product"
         patch_size:int=1, # squares of this many pixels a side are folded into channels
         out_channels:int|None=None, # channels of the result; as many as in_channels if None
-        block:type[Conditional]|str=ResBlock, # class of the blocks, called as block(in, out, emb_dim=, num_groups=)
+        block:type[Conditional]|str=ResBlock, # called as block(in, out, emb_dim=, num_groups=)
     )->None:
         ...
     def _wire(self:UNetFixed,
@@ -40,7 +41,8 @@ class UNetFixed(UNet):
         y:Tensor|None=None, # labels, -1 for none, long [B]; None is -1 for all
         **cond:Any, # further conditions, handed to the blocks by name
     )->Tensor: # [B, out_channels, H, W]
-        "Predict from noisy images. Raises `ValueError` or `TypeError`, before any work, for a size, channels, times or labels that do not fit."
+        """Predict from noisy images. Raises `ValueError` or `TypeError`, before any work, for a size, channels,
+        times or labels that do not fit."""
         ...
 
 def _common_names(
@@ -53,7 +55,8 @@ def copy_weights(
     source:UNet, # where the weights are
     target:UNet, # where they go: a network of the same layers, in the same writing or the other
 )->UNet: # the target
-    "Copy the weights between `UNet` and `UNetFixed`, by name. Raises `ValueError`, and changes nothing, if the layers are not the same."
+    """Copy the weights between `UNet` and `UNetFixed`, by name.
+    Raises `ValueError`, and changes nothing, if the layers are not the same."""
     ...
 
 __all__ = ['UNetFixed', 'copy_weights']

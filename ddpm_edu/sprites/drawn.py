@@ -34,30 +34,43 @@ def _ellipse(
 def _build(n:int, r:Callable[..., Tensor], scale:float)->SimpleNamespace:
     "The measures of `n` creatures, each `[n, 1, 1]`; `r(low, high)` draws them."
     k = scale * r(.65, 1.15)
-    b = SimpleNamespace(k=k, bw=k * r(4, 10), bh=k * r(4, 9), hw=k * r(4, 9), hh=k * r(4, 8), by=k * r(2, 5), side=r(-1, 1).sign())
+    b = SimpleNamespace(k=k, bw=k * r(4, 10), bh=k * r(4, 9),
+                        hw=k * r(4, 9), hh=k * r(4, 8), by=k * r(2, 5), side=r(-1, 1).sign())
     b.hy = b.by - b.bh * r(.5, .9) - b.hh * r(.3, .8)
     return b
 
 def _anatomy(b:SimpleNamespace, r:Callable[..., Tensor], x:Tensor)->list[tuple]:
-    "The parts from back to front: coordinate across, centre, radii, tilt, colour (0 main, 1 second), how often it is there."
+    """The parts from back to front: coordinate across, centre, radii, tilt, colour (0 main, 1 second), how
+    often it is there."""
     k, u, none = b.k, x.abs(), torch.zeros_like(b.k)
-    return [(x * b.side, (b.bw + k * 2, b.by + b.bh * .3), (k * r(3, 7), k * r(1.2, 3)), r(-.9, .3), 1, .6), # tail, on one side
-            (u, (b.bw * r(.8, 1.1), b.by - b.bh * r(.1, .6)), (k * r(3, 9), k * r(1.5, 4)), r(-1.1, .6), 1, .7), # arms or wings
-            (u, (b.hw * r(.4, .9), b.hy - b.hh * r(.7, 1.1)), (k * r(1.2, 3), k * r(2.5, 6)), r(-.1, .9), 1, .8), # ears
-            (u, (b.bw * r(.4, .8), b.by + b.bh * r(.8, 1)), (k * r(1.8, 3.5), k * r(1.5, 3)), none, 0, .85), # feet
-            (u, (none, b.by), (b.bw, b.bh), none, 0, 1.), (u, (none, b.hy), (b.hw, b.hh), none, 0, 1.)] # body, head
+    # tail, on one side
+    return [(x * b.side, (b.bw + k * 2, b.by + b.bh * .3), (k * r(3, 7), k * r(1.2, 3)), r(-.9, .3), 1, .6),
+            # arms or wings
+            (u, (b.bw * r(.8, 1.1), b.by - b.bh * r(.1, .6)),
+             (k * r(3, 9), k * r(1.5, 4)), r(-1.1, .6), 1, .7),
+            # ears
+            (u, (b.hw * r(.4, .9), b.hy - b.hh * r(.7, 1.1)),
+             (k * r(1.2, 3), k * r(2.5, 6)), r(-.1, .9), 1, .8),
+            # feet
+            (u, (b.bw * r(.4, .8), b.by + b.bh * r(.8, 1)), (k * r(1.8, 3.5), k * r(1.5, 3)), none, 0, .85),
+            # body, head
+            (u, (none, b.by), (b.bw, b.bh), none, 0, 1.), (u, (none, b.hy), (b.hw, b.hh), none, 0, 1.)]
 
 # %% ../../nbs/7_sprites/10_drawn.ipynb #2b300d86
-def _paint(b:SimpleNamespace, parts:list[tuple], x:Tensor, y:Tensor, r:Callable[..., Tensor])->tuple[Tensor, Tensor, Tensor]:
-    "Maps `[n, H, W]` of the part in front (-1: nothing), the tone (0 light, 1, 2 dark) and the colour (0, 1, 2)."
+def _paint(b:SimpleNamespace, parts:list[tuple], x:Tensor,
+           y:Tensor, r:Callable[..., Tensor])->tuple[Tensor, Tensor, Tensor]:
+    """Maps `[n, H, W]` of the part in front (-1: nothing), the tone (0 light, 1, 2 dark) and the colour (0,
+    1, 2)."""
     part, tone, colour = (torch.full(x.shape, v) for v in (-1, 1, 0))
     for i, (u, at, radii, tilt, c, often) in enumerate(parts):
         on = (_ellipse(u, y, at, radii, tilt) < 1) & (r(0, 1) < often)
         light = (y - at[1]) / radii[1].clamp_min(1.2) + .5 * (x - at[0] * x.sign()) / radii[0].clamp_min(1.2)
         part[on], colour[on] = i, c
         tone = torch.where(on, 1 + (light > .45).long() - (light < -.75).long(), tone)
-    belly = _ellipse(x.abs(), y, (torch.zeros_like(b.k), b.by + b.bh * .25), (b.bw * r(.4, .7), b.bh * r(.5, .75))) < 1
-    stripes = ((y + .3 * x.abs()).div(r(2, 3).round(), rounding_mode="floor") % 2 == 0) & (part >= 4) & (x.abs() > b.bw * .35)
+    belly = _ellipse(x.abs(), y, (torch.zeros_like(b.k), b.by + b.bh * .25),
+                     (b.bw * r(.4, .7), b.bh * r(.5, .75))) < 1
+    stripes = ((y + .3 * x.abs()).div(r(2, 3).round(),
+                                      rounding_mode="floor") % 2 == 0) & (part >= 4) & (x.abs() > b.bw * .35)
     colour[belly & (part == 4) & (r(0, 1) < .6)] = 2
     colour[stripes & (r(0, 1) < .3)] = 1
     return part, tone, colour
@@ -66,13 +79,15 @@ def _paint(b:SimpleNamespace, parts:list[tuple], x:Tensor, y:Tensor, r:Callable[
 def _colours(colour:Tensor, tone:Tensor, r:Callable[..., Tensor])->Tensor:
     "A palette for each creature, looked up: `[n, 3, H, W]` in 0 … 1."
     hue, sat, val = r(0, 1), r(.35, .9), r(.65, 1)
-    table = (hue, hue + r(.1, .6), hue + r(-.1, .1)), (sat, r(.3, .95), sat * .3), (val, r(.6, 1), torch.full_like(val, .97))
+    table = (hue, hue + r(.1, .6),
+             hue + r(-.1, .1)), (sat, r(.3, .95), sat * .3), (val, r(.6, 1), torch.full_like(val, .97))
     h, s, v = (torch.cat(row, 1)[:, :, 0].gather(1, colour.flatten(1)).reshape(colour.shape) for row in table)
     v = v * torch.tensor([1.08, 1., .72])[tone]
     return hsv_to_rgb(h % 1, v * s * (.85 + .15 * tone), v).clamp(0, 1)
 
 # %% ../../nbs/7_sprites/10_drawn.ipynb #70e7326b
-def _lines(rgb:Tensor, part:Tensor, b:SimpleNamespace, x:Tensor, y:Tensor, r:Callable[..., Tensor])->tuple[Tensor, Tensor]:
+def _lines(rgb:Tensor, part:Tensor, b:SimpleNamespace,
+           x:Tensor, y:Tensor, r:Callable[..., Tensor])->tuple[Tensor, Tensor]:
     "Outline, inner lines and face: the colours, and where there is anything at all `[n, H, W]`."
     p = F.pad(part, (1, 1, 1, 1), value=-1)
     near, u = torch.stack([p[:, :-2, 1:-1], p[:, 2:, 1:-1], p[:, 1:-1, :-2], p[:, 1:-1, 2:]]), x.abs()
@@ -90,8 +105,11 @@ def draw_creatures(
     seed:int=0, # which ones
     size:int=48, # pixels a side
 )->Tensor: # bytes `[n, 4, size, size]`: red, green, blue, and opacity, which is 0 or 255
-    "Random symmetric creatures with an outline and a small palette, on nothing. Raises `ValueError` for fewer than one or a tiny size."
-    if n < 1 or size < 16: raise ValueError(f"{n} creatures of {size} pixels cannot be drawn: take at least 1, of 16 pixels or more")
+    """Random symmetric creatures with an outline and a small palette, on nothing.
+    Raises `ValueError` for fewer than one or a tiny size."""
+    if n < 1 or size < 16:
+        raise ValueError(f"{n} creatures of {size} pixels cannot be drawn: "
+                         f"take at least 1, of 16 pixels or more")
     g = torch.Generator().manual_seed(seed)
     r = lambda low, high: low + (high - low) * torch.rand(n, 1, 1, generator=g)
     at = torch.arange(size) - (size - 1) / 2
@@ -108,20 +126,25 @@ def place(
 )->tuple[np.ndarray, bool]: # bytes `[3, size, size]` over white; whether it had to be made smaller
     "Trim, shrink what is too large, centre. Raises `ValueError` for a picture in which there is nothing."
     rows, cols = (np.flatnonzero(rgba[..., 3].any(axis)) for axis in (1, 0))
-    if not len(rows): raise ValueError(f"a picture of {rgba.shape[1]}×{rgba.shape[0]} is transparent everywhere: leave it out")
+    if not len(rows):
+        raise ValueError(f"a picture of {rgba.shape[1]}×{rgba.shape[0]} "
+                         f"is transparent everywhere: leave it out")
     cut = rgba[rows[0]:rows[-1] + 1, cols[0]:cols[-1] + 1]
     large = max(cut.shape[:2]) > size
     if large:
         h, w = (max(1, round(s * size / max(cut.shape[:2]))) for s in cut.shape[:2])
-        cut = np.asarray(Image.fromarray(cut).convert("RGBa").resize((w, h), Image.Resampling.LANCZOS).convert("RGBA"))
+        cut = np.asarray(
+            Image.fromarray(cut).convert("RGBa").resize((w, h), Image.Resampling.LANCZOS).convert("RGBA"))
     (h, w), alpha = cut.shape[:2], cut[..., 3:].astype(np.float32) / 255
-    out, top, left = np.full((size, size, 3), 255, np.uint8), (size - cut.shape[0]) // 2, (size - cut.shape[1]) // 2
+    out, top, left = (np.full((size, size, 3), 255, np.uint8),
+                      (size - cut.shape[0]) // 2, (size - cut.shape[1]) // 2)
     out[top:top + h, left:left + w] = np.rint(cut[..., :3] * alpha + 255 * (1 - alpha))
     return np.ascontiguousarray(out.transpose(2, 0, 1)), large
 
 # %% ../../nbs/7_sprites/10_drawn.ipynb #041dfbdc
 class Sprites(TensorData):
-    "Images `[N, 3, H, W]` with names. Raises `ValueError` as `TensorData` does, and for a wrong number of names."
+    """Images `[N, 3, H, W]` with names.
+    Raises `ValueError` as `TensorData` does, and for a wrong number of names."""
     def __init__(self,
         x:Any, y:Any=None, classes:Sequence[str]|None=None, # as for `TensorData`
         names:Sequence[str]=(), # of the pictures, for example "mr-mime-galar"
@@ -130,9 +153,11 @@ class Sprites(TensorData):
     ):
         super().__init__(x, y, classes)
         self.names, self.species = np.array(names), np.array(species)
-        self.shrunk = torch.zeros(len(self), dtype=torch.bool) if shrunk is None else torch.as_tensor(shrunk).bool()
+        self.shrunk = (torch.zeros(len(self), dtype=torch.bool)
+                       if shrunk is None else torch.as_tensor(shrunk).bool())
         if not len(self.names) == len(self.species) == len(self.shrunk) == len(self):
-            raise ValueError(f"{len(self.names)} names and {len(self.species)} species for {len(self)} pictures: give one each")
+            raise ValueError(f"{len(self.names)} names and {len(self.species)} "
+                             f"species for {len(self)} pictures: give one each")
 
     def subset(self, i:Any)->"Sprites":
         "Some of the pictures, as a data set of its own. Raises `ValueError` if nothing is chosen."
@@ -148,8 +173,10 @@ def creatures(
     size:int=48, # pixels a side
     labels:str|None=None, # "hue": which of six colours most of it has; `None` for no labels
 )->Sprites: # uint8 images `[n, 3, size, size]` over white
-    "Drawn creatures, a stand-in for any set of sprites. Raises `ValueError` as `draw_creatures`, and for labels there are none of."
-    if labels not in (None, "hue"): raise ValueError(f"labels={labels!r}: creatures can be labelled by \"hue\", or `None`")
+    """Drawn creatures, a stand-in for any set of sprites.
+    Raises `ValueError` as `draw_creatures`, and for labels there are none of."""
+    if labels not in (None, "hue"):
+        raise ValueError(f"labels={labels!r}: creatures can be labelled by \"hue\", or `None`")
     x = np.stack([place(c, size)[0] for c in draw_creatures(n, seed, size).permute(0, 2, 3, 1).numpy()])
     names = [f"creature {seed}-{i}" for i in range(n)]
     y = main_hue(torch.from_numpy(x)) if labels else None

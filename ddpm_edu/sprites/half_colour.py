@@ -21,10 +21,11 @@ _GAIN = 3. # the colours of sprites spread about a third as much as their bright
 
 def to_half_colour(
     x:Tensor, # `[B, 3, H, W]` pictures in [-1, 1], with even sides
-)->Tensor: # `[B, 6, H/2, W/2]`: the brightness of the four pixels of each square, and three times its mean blueness and redness
+)->Tensor: # `[B, 6, H/2, W/2]`: four pixels' brightness, and three times their mean blueness and redness
     "Brightness in full, colour at half the size. Raises `ValueError` for other shapes."
     if x.ndim != 4 or x.shape[1] != 3 or x.shape[2] % 2 or x.shape[3] % 2:
-        raise ValueError(f"the pictures have shape {list(x.shape)}: half of the colour can be taken from [B, 3, H, W] with even H and W")
+        raise ValueError(f"the pictures have shape {list(x.shape)}: "
+                         f"half of the colour can be taken from [B, 3, H, W] with even H and W")
     y = torch.einsum("bchw,c->bhw", x, x.new_tensor(_WEIGHTS))[:, None]
     return torch.cat([F.pixel_unshuffle(y, 2), _GAIN * F.avg_pool2d(x[:, [2, 0]] - y, 2)], 1)
 
@@ -38,7 +39,8 @@ def from_half_colour(
     colour = torch.cat([red, -(r * red + b * blue) / g, blue], 1)
     if not fit: return y + colour
     y = y.clamp(-1, 1)
-    room = torch.minimum((1 - y) / colour.amax(1, True).clamp(min=1e-6), (1 + y) / (-colour.amin(1, True)).clamp(min=1e-6))
+    room = torch.minimum((1 - y) / colour.amax(1, True).clamp(min=1e-6),
+                         (1 + y) / (-colour.amin(1, True)).clamp(min=1e-6))
     return y + colour * room.clamp(max=1)
 
 # %% ../../nbs/7_sprites/30_half_colour.ipynb #5fe18ef5
@@ -50,13 +52,16 @@ def _palette(
     free:Tensor, # bool `[N]`, which of them are to be painted
     n:int, flat:float, # see `few_colours`
 )->Tensor: # `[N, 3]`
-    "The pixels in `n` colours: k-means, begun with colours far from one another, then with the neighbours' votes (Besag 1986)."
+    """The pixels in `n` colours: k-means, begun with colours far from one another, then with the neighbours'
+    votes (Besag 1986)."""
     y = p @ p.new_tensor(_WEIGHTS)
     f = torch.stack([y, 1.5 * (p[:, 0] - y), 1.5 * (p[:, 2] - y)], 1); c = f[free][:1]
     while len(c) < n: c = torch.cat([c, f[free][torch.cdist(f[free], c).amin(1).argmax()][None]])
     member, votes = p.new_zeros(len(p), n), 0.
     for k in range(20):
-        if k >= 15 and flat: votes = F.conv2d(member.T.reshape(n, 1, *size), _NEAR.to(p)[None, None], padding=1).reshape(n, -1).T
+        if k >= 15 and flat:
+            votes = F.conv2d(member.T.reshape(n, 1, *size), _NEAR.to(p)[None, None],
+                             padding=1).reshape(n, -1).T
         member = F.one_hot((torch.cdist(f, c).square() - flat * votes).argmin(1), n).to(p) * free[:, None]
         count = member.sum(0)[:, None]
         c = torch.where(count > 0, member.T @ f / count.clamp(min=1), c)
@@ -66,12 +71,12 @@ def _palette(
 def few_colours(
     x:Tensor, # `[B, 3, H, W]` pictures in [-1, 1]
     n:int=8, # colours for each, beside white and black
-    flat:float=.06, # how much a neighbour of the same colour counts, against squared differences of colour; 0 for not at all
+    flat:float=.06, # how much a neighbour of the same colour counts, against squared differences
     white:float=.8, black:float=-.6, # all three channels above the one are paper, all below the other are ink
 )->Tensor: # `[B, 3, H, W]`
     "Paint each picture with few colours of its own, in flat areas. The same picture gives the same result."
     if n < 1: raise ValueError(f"`n` is {n}: a picture needs at least one colour")
-    out = x.movedim(1, -1).flatten(1, 2).clone()                                # a list of pixels for each picture
+    out = x.movedim(1, -1).flatten(1, 2).clone()  # a list of pixels for each picture
     for p in out:
         paper, ink = p.amin(1) > white, p.amax(1) < black
         free = ~(paper | ink)
@@ -81,7 +86,8 @@ def few_colours(
 
 # %% ../../nbs/7_sprites/30_half_colour.ipynb #08d2f753
 class HalfColourDiffusion(CodeDiffusion):
-    "Diffusion over brightness in full and colour at half the size; takes and gives RGB pictures. Its network has 6 channels."
+    """Diffusion over brightness in full and colour at half the size; takes and gives RGB pictures.
+    Its network has 6 channels."""
     def __init__(self,
         net:nn.Module, # of 6 channels in and out, on half the height and width
         data_shape:Sequence[int], # `(3, H, W)`, even sides

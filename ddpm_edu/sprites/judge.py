@@ -51,7 +51,8 @@ def corrupt(
 )->Tensor: # `[B, 3, H, W]`
     "Make faults such as a generative model makes. Raises `ValueError` for a fault that there is none of."
     if isinstance(fault, str):
-        if fault not in CORRUPTIONS: raise ValueError(f"there is no fault {fault!r}: choose from {', '.join(CORRUPTIONS)}")
+        if fault not in CORRUPTIONS:
+            raise ValueError(f"there is no fault {fault!r}: choose from {', '.join(CORRUPTIONS)}")
         fault = CORRUPTIONS.index(fault)
     fault, g, out = torch.as_tensor(fault).expand(len(x)), torch.Generator().manual_seed(seed), x.clone()
     for i, name in enumerate(CORRUPTIONS):
@@ -60,7 +61,8 @@ def corrupt(
 
 # %% ../../nbs/7_sprites/40_judge.ipynb #821a40db
 class SpriteClassifier(Saved):
-    "A classifier of sprites: images `[B, 3, 48, 48]` in [-1, 1] to scores of 6 faults, 6 hues and 8 generations, by 64 features."
+    """A classifier of sprites: images `[B, 3, 48, 48]` in [-1, 1] to scores of 6 faults, 6 hues and 8
+    generations, by 64 features."""
     def __init__(self,
         width:int=24, # channels of the first layer
         features:int=64, # numbers that a sprite is described with
@@ -68,7 +70,9 @@ class SpriteClassifier(Saved):
         super().__init__()
         self.config, layers, c = dict(width=width, features=features), [], 3
         for out in (width, 2 * width, 3 * width, 4 * width):                # 48 → 24 → 12 → 6 → 3 pixels
-            layers += [nn.Conv2d(c, out, 3, padding=1), nn.GroupNorm(out // 8, out), nn.ReLU(), nn.MaxPool2d(2)]; c = out
+            layers += [nn.Conv2d(c, out, 3, padding=1), nn.GroupNorm(out // 8, out),
+                       nn.ReLU(), nn.MaxPool2d(2)]
+            c = out
         self.body = nn.Sequential(*layers)
         self.last = nn.Sequential(nn.Linear(2 * c, features), nn.ReLU())
         self.heads = nn.ModuleList(nn.Linear(features, n) for n in (len(CORRUPTIONS), 6, 8))
@@ -77,11 +81,13 @@ class SpriteClassifier(Saved):
         x:Tensor, # images `[B, 3, 48, 48]` in [-1, 1]
     )->Tensor: # `[B, 64]`, not negative
         "What its answers are made of. Raises `ValueError` for another shape."
-        if x.shape[1:] != (3, 48, 48): raise ValueError(f"a SpriteClassifier reads images `[B, 3, 48, 48]`, not {list(x.shape)}")
+        if x.shape[1:] != (3, 48, 48):
+            raise ValueError(f"a SpriteClassifier reads images `[B, 3, 48, 48]`, not {list(x.shape)}")
         h = self.body(x).flatten(2)
         return self.last(torch.cat([h.mean(2), h.amax(2)], 1))
 
-    def forward(self, x:Tensor)->list[Tensor]: return [head(f) for f in [self.features(x)] for head in self.heads] # scores
+    def forward(self, x:Tensor)->list[Tensor]:  # scores
+        return [head(f) for f in [self.features(x)] for head in self.heads]
 
 # %% ../../nbs/7_sprites/40_judge.ipynb #3d359e33
 @patch
@@ -89,12 +95,14 @@ def loss(self:SpriteClassifier,
     x:Tensor, # sound sprites `[B, 3, 48, 48]` in [-1, 1]
     y:Tensor|None=None, # `[B]` generations from 0, -1 for unknown
 )->Tensor: # `[B]`
-    "Cross entropy of the three answers, in nats; which images are spoiled, and how, is drawn from torch's generator."
+    """Cross entropy of the three answers, in nats; which images are spoiled, and how, is drawn from torch's
+    generator."""
     fault = torch.where(torch.rand(len(x)) < .4, 0, torch.randint(len(CORRUPTIONS), (len(x),)))
     seen, hue = corrupt(x, fault, int(torch.randint(2**31, ()))), main_hue(to_uint8(x))
     a, b, c = self(seen)
-    known = fault != CORRUPTIONS.index("colours")                                   # there the main colour is gone
-    total = F.cross_entropy(a, fault, reduction="none") + .5 * F.cross_entropy(b, hue, reduction="none") * known
+    known = fault != CORRUPTIONS.index("colours")  # there the main colour is gone
+    total = F.cross_entropy(a,
+                            fault, reduction="none") + .5 * F.cross_entropy(b, hue, reduction="none") * known
     if y is None: return total
     return total + .2 * F.cross_entropy(c, y, reduction="none", ignore_index=-1)
 
@@ -113,6 +121,8 @@ def sprite_score(
 )->SpriteScore:
     "Measure sprites by the protocol Sprites-v1. Raises `ValueError` as `extract` does."
     judge = load_saved("sprite_classifier", device="cpu") if judge is None else judge
-    f, r = (extract(v.cpu(), judge.features, name=name) for v, name in ((images, "images"), (reference, "reference")))
+    f, r = (extract(v.cpu(), judge.features, name=name) for v,
+            name in ((images, "images"), (reference, "reference")))
     with torch.no_grad(): faulty = (judge.heads[0](f.float()).argmax(1) != 0).double().mean().item()
-    return SpriteScore(mmd(f, r), frechet_distance(*moments(f), *moments(r)), *compare_manifolds(r.float(), f.float()), faulty)
+    return SpriteScore(mmd(f, r), frechet_distance(*moments(f), *moments(r)),
+                       *compare_manifolds(r.float(), f.float()), faulty)

@@ -33,7 +33,8 @@ def corrupt(
     ...
 
 class SpriteClassifier(Saved):
-    "A classifier of sprites: images `[B, 3, 48, 48]` in [-1, 1] to scores of 6 faults, 6 hues and 8 generations, by 64 features."
+    """A classifier of sprites: images `[B, 3, 48, 48]` in [-1, 1] to scores of 6 faults, 6 hues and 8
+    generations, by 64 features."""
     config: dict
     body: nn.Sequential
     last: nn.Sequential
@@ -48,13 +49,14 @@ class SpriteClassifier(Saved):
     )->Tensor: # `[B, 64]`, not negative
         "What its answers are made of. Raises `ValueError` for another shape."
         ...
-    def forward(self, x:Tensor)->list[Tensor]:
+    def forward(self, x:Tensor)->list[Tensor]:  # scores
         ...
     def loss(self:SpriteClassifier,
         x:Tensor, # sound sprites `[B, 3, 48, 48]` in [-1, 1]
         y:Tensor|None=None, # `[B]` generations from 0, -1 for unknown
     )->Tensor: # `[B]`
-        "Cross entropy of the three answers, in nats; which images are spoiled, and how, is drawn from torch's generator."
+        """Cross entropy of the three answers, in nats; which images are spoiled, and how, is drawn from torch's
+        generator."""
         ...
 
 class SpriteScore(NamedTuple):

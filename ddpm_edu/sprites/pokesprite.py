@@ -43,20 +43,24 @@ class Entry(NamedTuple):
     @property
     def name(self)->str: return self.species + (f"-{self.form}" if self.form else "")
     @property
-    def generation(self)->int: return 1 + sum(self.number > last for last in (151, 251, 386, 493, 649, 721, 809)) # of games, 1 … 8
+    def generation(self)->int:  # of games, 1 … 8
+        return 1 + sum(self.number > last for last in (151, 251, 386, 493, 649, 721, 809))
     @property
     def body(self)->int: return _bodies()[self.number - 1] # a number of `BODIES`
 
 @cache
 def _entries(text:str)->list[Entry]:
     "The lines of a manifest that are no comments."
-    return [Entry(int(n), s, f.strip("-"), a, b) for n, s, f, a, b in (line.split() for line in text.splitlines() if line[0] != "#")]
+    return [Entry(int(n), s, f.strip("-"), a, b) for n,
+            s, f, a, b in (line.split() for line in text.splitlines() if line[0] != "#")]
 
-def manifest()->list[Entry]: return _entries(MANIFEST.read_text("utf-8")) # every form with a regular and a shiny picture
+def manifest()->list[Entry]:  # every form with a regular and a shiny picture
+    return _entries(MANIFEST.read_text("utf-8"))
 
 # %% ../../nbs/7_sprites/20_pokesprite.ipynb #c43feb73
 BODY_FILE = ASSETS / "bodies.txt"
-BODIES = ("head", "snake", "fish", "floater", "biped", "tailed", "quadruped", "wings", "bug") # "biped": two legs and no tail
+# "biped": two legs and no tail
+BODIES = ("head", "snake", "fish", "floater", "biped", "tailed", "quadruped", "wings", "bug")
 
 @cache
 def _bodies()->list[int]:
@@ -74,13 +78,15 @@ def pixel_sum(
 
 # %% ../../nbs/7_sprites/20_pokesprite.ipynb #8521b7c1
 def sprite_files(path:Path)->dict[str, bytes]:
-    "The files `regular/name.png` and `shiny/name.png` that a folder or an archive holds in a folder `pokemon-gen8`."
+    """The files `regular/name.png` and `shiny/name.png` that a folder or an archive holds in a folder
+    `pokemon-gen8`."""
     place_of = lambda name: re.search(r"(?:^|/)pokemon-gen8/((?:regular|shiny)/[^/]+\.png)$", name)
     if path.is_file():
         found = dict(read_members(path, place_of, skip_links=True))
         return {place_of(name)[1]: blob for name, blob in found.items()}
     if not path.is_dir():
-        raise FileNotFoundError(f"there is neither a folder nor an archive `{path}`: give what `npm pack pokesprite-images@2.7.0` wrote")
+        raise FileNotFoundError(f"there is neither a folder nor an archive `{path}`: "
+                                f"give what `npm pack pokesprite-images@2.7.0` wrote")
     root = path.resolve()
     names = {p: f"{root.name}/{p.relative_to(root).as_posix()}" for p in root.rglob("*.png")}
     return {m[1]: p.read_bytes() for p, name in names.items() if (m := place_of(name)) and p.is_file()}
@@ -88,13 +94,15 @@ def sprite_files(path:Path)->dict[str, bytes]:
 # %% ../../nbs/7_sprites/20_pokesprite.ipynb #f1fb1f0b
 def decode_sprite(blob:bytes)->np.ndarray|None:
     "The pixels of a file, bytes `[56, 68, 4]`; `None` for what is no sprite."
-    if blob[12:24] != b"IHDR" + b"".join(n.to_bytes(4, "big") for n in FRAME): return None    # before anything is unpacked
+    if blob[12:24] != b"IHDR" + b"".join(n.to_bytes(4, "big") for n in FRAME):  # before anything is unpacked
+        return None
     try:
         with Image.open(io.BytesIO(blob), formats=["PNG"]) as im: return np.asarray(im.convert("RGBA"))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError): return None
 
 def _checked(path:Path)->list[np.ndarray]:
-    "All sprites, regular ones first, in the order of the manifest. Raises `ValueError` that counts what is missing or different."
+    """All sprites, regular ones first, in the order of the manifest.
+    Raises `ValueError` that counts what is missing or different."""
     files, missing, wrong, out = sprite_files(path), [], [], []
     for kind in ("regular", "shiny"):
         for e in manifest():
@@ -103,9 +111,11 @@ def _checked(path:Path)->list[np.ndarray]:
             out.append(decode_sprite(files[name]))
             if out[-1] is None or pixel_sum(out[-1]) != getattr(e, kind): wrong.append(name)
     if not missing and not wrong: return out
-    said = [f"{len(names):,} of {2 * len(manifest()):,} sprites are {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+    said = [f"{len(names):,} of {2 * len(manifest()):,} "
+            f"sprites are {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
             for names, what in ((missing, "missing"), (wrong, "damaged or others")) if names]
-    raise ValueError(f"`{path}` is not pokesprite 2.7.0: {' and '.join(said)}; `npm pack pokesprite-images@2.7.0` gives a good copy")
+    raise ValueError(f"`{path}` is not pokesprite 2.7.0: "
+                     f"{' and '.join(said)}; `npm pack pokesprite-images@2.7.0` gives a good copy")
 
 # %% ../../nbs/7_sprites/20_pokesprite.ipynb #4e8df5d6
 VERSION = 1 # of what `place` makes: raise it when that changes
@@ -115,7 +125,8 @@ def _cache_file(size:int)->tuple[Path, str]:
     print_ = hashlib.sha256(f"{VERSION} {size} {MANIFEST.read_text('utf-8')}".encode()).hexdigest()[:16]
     return cache_folder() / f"pokesprite-{size}-{print_}.safetensors", print_
 
-def _crc(kept:dict[str, Tensor])->str: return str(zlib.crc32(kept["shrunk"].numpy(), zlib.crc32(kept["x"].numpy())))
+def _crc(kept:dict[str, Tensor])->str:
+    return str(zlib.crc32(kept["shrunk"].numpy(), zlib.crc32(kept["x"].numpy())))
 
 def _recall(size:int)->dict[str, Tensor]|None:
     "What the cache holds, if it is whole."
@@ -130,7 +141,8 @@ def _keep(size:int, kept:dict[str, Tensor])->None:
     "Put placed sprites into the cache; a warning where that fails."
     path, print_ = _cache_file(size)
     try: write_file(path, to_bytes(kept, metadata={"print": print_, "crc": _crc(kept)}))
-    except OSError as e: warnings.warn(f"the sprites were read but not kept for the next time: {e}", stacklevel=3)
+    except OSError as e:
+        warnings.warn(f"the sprites were read but not kept for the next time: {e}", stacklevel=3)
 
 # %% ../../nbs/7_sprites/20_pokesprite.ipynb #5e562657
 COMMIT = "c5aaa610ff2acdf7fd8e2dccd181bca8be9fcb3e" # version 2.7.0
@@ -139,20 +151,26 @@ URL = f"https://github.com/msikma/pokesprite/archive/{COMMIT}.tar.gz"
 def _pictures(path:str|Path|None, size:int, download:bool)->dict[str, Tensor]:
     "All sprites as bytes `x` `[2, N, 3, size, size]`, and `shrunk` `[2, N]`: given, kept or fetched."
     if path is None and (kept := _recall(size)): return kept
-    x, shrunk = zip(*(place(a, size) for a in (_fetched(download) if path is None else _checked(Path(path).expanduser()))))
-    kept = {"x": torch.from_numpy(np.stack(x)).unflatten(0, (2, -1)), "shrunk": torch.tensor(shrunk).reshape(2, -1)}
+    x, shrunk = zip(*(place(a, size)
+                      for a in (_fetched(download) if path is None else _checked(Path(path).expanduser()))))
+    kept = {"x": torch.from_numpy(np.stack(x)).unflatten(0, (2, -1)),
+            "shrunk": torch.tensor(shrunk).reshape(2, -1)}
     _keep(size, kept)
     return kept
 
 def _fetched(download:bool)->list[np.ndarray]:
     "The sprites from the repository. Raises `OSError` that tells the ways to get them."
     from tempfile import TemporaryDirectory
-    way = "fetch them where there is a network, with `npm pack pokesprite-images@2.7.0`, and pass that file (or its folder) as `path`"
-    if not download: raise FileNotFoundError(f"the sprites are not in the cache: call `pokemon()` once while online, or {way}")
+    way = ("fetch them where there is a network, with `npm pack pokesprite-images@2.7.0`, "
+           "and pass that file (or its folder) as `path`")
+    if not download:
+        raise FileNotFoundError(f"the sprites are not in the cache: "
+                                f"call `pokemon()` once while online, or {way}")
     try:
         with TemporaryDirectory() as folder: return _checked(fetch(URL, folder))
     except (OSError, ValueError) as e:
-        raise OSError(f"no good archive of the sprites from {URL} ({short_reason(e)}): try again while online, or {way}") from e
+        raise OSError(f"no good archive of the sprites from {URL} ({short_reason(e)}): "
+                      f"try again while online, or {way}") from e
 
 # %% ../../nbs/7_sprites/20_pokesprite.ipynb #42f62157
 def held_out(
@@ -170,7 +188,8 @@ def _several(labels:str|Sequence[str]|None)->tuple[str, ...]:
     return (labels,) if isinstance(labels, str) else tuple(labels or ())
 
 def _combined(each:dict[str, Any])->tuple[Tensor|None, list[str]|None]:
-    "Several labels as one, whose classes are all combinations, and the names of those: the last one counts fastest."
+    """Several labels as one, whose classes are all combinations, and the names of those: the last one counts
+    fastest."""
     if not each: return None, None
     y = torch.zeros(len(next(iter(each.values()))), dtype=torch.long)
     for name, v in each.items(): y = len(LABELS[name]) * y + torch.as_tensor(v)
@@ -180,22 +199,27 @@ def _combined(each:dict[str, Any])->tuple[Tensor|None, list[str]|None]:
 def pokemon(
     path:str|Path|None=None, # a folder or archive of pokesprite-images 2.7.0; else the cache, else a download
     shiny:bool|None=None, # `False`: regular ones only, `True`: shiny ones only, `None`: both
-    labels:str|Sequence[str]|None=None, # "shiny", "generation" (0 for the first), "hue" (see `main_hue`), "body" (`BODIES`), or several
+    labels:str|Sequence[str]|None=None, # "shiny", "generation", "hue", "body", or several
     split:str="all", # "train", or "test" for the species that are kept back (see `held_out`), or "all"
     size:int=48, # pixels a side
     download:bool=True, # `False`: never ask the network
 )->Sprites: # uint8 images `[N, 3, size, size]` over white
-    "Box sprites (images © Nintendo, Creatures, Game Freak). Raises `ValueError` for wrong images or arguments, `OSError` for none."
+    """Box sprites (images © Nintendo, Creatures, Game Freak).
+    Raises `ValueError` for wrong images or arguments, `OSError` for none."""
     chosen = _several(labels)
     if not all(name in LABELS for name in chosen):
-        raise ValueError(f"labels={labels!r}: choose {', '.join(map(repr, LABELS))}, several of them, or `None`")
-    if split not in ("all", "train", "test"): raise ValueError(f"split={split!r}: choose 'train', 'test' or 'all'")
+        raise ValueError(f"labels={labels!r}: choose {', '.join(map(repr, LABELS))}, "
+                         f"several of them, or `None`")
+    if split not in ("all", "train", "test"):
+        raise ValueError(f"split={split!r}: choose 'train', 'test' or 'all'")
     found = _pictures(path, size, download)
     rows = [(k, i, e) for k in range(2) for i, e in enumerate(manifest())
             if shiny in (None, bool(k)) and (split == "all" or held_out(e.species) == (split == "test"))]
     if not rows: raise ValueError(f"no sprite is left with shiny={shiny} and split={split!r}")
     k, i, e = zip(*rows); at = torch.tensor(k), torch.tensor(i)
-    known = dict(shiny=lambda: k, generation=lambda: [a.generation - 1 for a in e], hue=lambda: main_hue(found["x"][at]),
+    known = dict(shiny=lambda: k, generation=lambda: [a.generation - 1 for a in e],
+                 hue=lambda: main_hue(found["x"][at]),
                  body=lambda: [a.body for a in e])
     y, classes = _combined({name: known[name]() for name in chosen})
-    return Sprites(found["x"][at], y, classes, [a.name for a in e], [a.species for a in e], found["shrunk"][at])
+    return Sprites(found["x"][at], y, classes, [a.name for a in e],
+                   [a.species for a in e], found["shrunk"][at])

@@ -42,10 +42,12 @@ def epochs(
     data:Any, # has `batches(batch_size, seed)`, or is an iterable of `x`, `(x, y)` or `(x, y, cond)`
     batch_size:int, # samples a batch, for data that have `batches`
     seed:int, # decides the order
-)->Iterator[tuple[int, Tensor, Tensor|None, dict[str, Tensor]]]: # (finished epochs, `x`, `y` or `None`, further conditions)
-    "Go through the data again and again; ends only where a generator runs dry. Raises `ValueError` if there is nothing in it."
+)->Iterator[tuple[int, Tensor, Tensor|None, dict[str, Tensor]]]: # (epochs done, `x`, `y`, `cond`)
+    """Go through the data again and again; ends only where a generator runs dry.
+    Raises `ValueError` if there is nothing in it."""
     if isinstance(data, Tensor) or hasattr(data, "__array__"):
-        raise ValueError(f"the data are a bare {type(data).__name__}: wrap them, `TensorData(x)` or `TensorData(x, y)`, of `ddpm_edu.data`")
+        raise ValueError(f"the data are a bare {type(data).__name__}: "
+                         f"wrap them, `TensorData(x)` or `TensorData(x, y)`, of `ddpm_edu.data`")
     for epoch in itertools.count():
         it = data.batches(batch_size, seed=seed + epoch) if hasattr(data, "batches") else iter(data)
         empty = True
@@ -69,7 +71,8 @@ def _step(
     y:Tensor|None, # `[B]` its labels
     **cond:Tensor, # `[B, ...]` further conditions
 )->tuple[float, float]: # mean loss, norm of the gradient
-    "One optimiser step, left out where the gradient is not finite; labels and conditions follow `x` to its device."
+    """One optimiser step, left out where the gradient is not finite; labels and conditions follow `x` to its
+    device."""
     there = {k: v.to(x.device, non_blocking=True) for k, v in cond.items()}
     loss = model.loss(x, y if y is None else y.to(x.device, non_blocking=True), **there).mean()
     loss.backward()
@@ -85,33 +88,40 @@ def adam(
     model:nn.Module, # what is trained: its parameters that require a gradient
     lr:float=1e-3, # learning rate
 )->torch.optim.Adam:
-    "Adam (Kingma and Ba 2015) in one fused kernel where there is one, which doubles the speed of tiny networks."
+    """Adam (Kingma and Ba 2015) in one fused kernel where there is one, which doubles the speed of tiny
+    networks."""
     params = [p for p in model.parameters() if p.requires_grad]
     return torch.optim.Adam(params, lr=lr, fused=params[0].device.type in ("cpu", "cuda"))
 
 # %% ../../nbs/5_training/10_loop.ipynb #73b5dd1c
 def train(
-    model:nn.Module, # has `loss(x, y)`, a value for each sample (or `loss(x, y, **cond)`); trained in place, on the device where it is
+    model:nn.Module, # has `loss(x, y, **cond)`, a value for each sample; trained in place, where it is
     data:Any, # see `epochs`; `x` in [-1, 1]
     lr:float=1e-3, # learning rate of Adam
     batch_size:int=64, # samples a step
     seed:int=0, # decides the order of the data (noise comes from torch's own generator: see `set_seed`)
     opt:torch.optim.Optimizer|None=None, # instead of Adam
-    channels_last:bool=True, # lay convolutions out that way: faster in float32; in bfloat16 on a CPU, normalisations lose more than is won
+    channels_last:bool=True, # lay convolutions out that way: faster, save in bfloat16 on a CPU
 )->Iterator[TrainState]: # one after each step, without end
-    "Train, step by step. Raises `ValueError` if the first batch does not suit; steps with a non-finite gradient are skipped."
+    """Train, step by step.
+    Raises `ValueError` if the first batch does not suit; steps with a non-finite gradient are skipped."""
     params = [p for p in model.parameters() if p.requires_grad]
     p0, conv = params[0], any(p.ndim == 4 for p in params)
-    layout = torch.preserve_format if not conv else torch.channels_last if channels_last else torch.contiguous_format
+    layout = (torch.preserve_format if not conv else torch.channels_last
+              if channels_last else torch.contiguous_format)
     if conv: model.to(memory_format=layout)
     opt, images, skipped, t0 = opt or adam(model, lr), 0, 0, time.perf_counter()
-    with _threads(1 if p0.device.type == "cpu" and not conv and sum(p.numel() for p in params) < 50_000 else None):
+    with _threads(1 if p0.device.type == "cpu" and not conv
+                  and sum(p.numel() for p in params) < 50_000 else None):
         for step, (epoch, x, y, cond) in enumerate(epochs(data, batch_size, seed), 1):
             if step == 1: check_range(x, "data"); model.train()
-            x = x.to(p0.device, p0.dtype, non_blocking=True, memory_format=layout if x.ndim == 4 else torch.preserve_format)
+            x = x.to(p0.device, p0.dtype, non_blocking=True,
+                     memory_format=layout if x.ndim == 4 else torch.preserve_format)
             loss, norm = _step(model, params, opt, x, y, **cond)
             if not math.isfinite(norm):
-                skipped += 1; warnings.warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped", stacklevel=2)
+                skipped += 1
+                warnings.warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped",
+                              stacklevel=2)
             images += len(x)
             yield TrainState(step, epoch, loss, norm, images, time.perf_counter() - t0, skipped, model, opt)
 
@@ -144,8 +154,9 @@ def ema(
         if mean is None:
             mean = deepcopy(s.model).eval().requires_grad_(False)
             pairs = list(mean.parameters()), [p.detach() for p in s.model.parameters()]
-            saved = s.model.state_dict()                                   # constants, such as a schedule's table, are not in it
-            buffers = [(b, c) for (name, b), c in zip(mean.named_buffers(), s.model.buffers()) if name in saved]
+            saved = s.model.state_dict()  # constants, such as a schedule's table, are not in it
+            buffers = [(b, c) for (name, b),
+                       c in zip(mean.named_buffers(), s.model.buffers()) if name in saved]
         torch._foreach_lerp_(*pairs, 1 - ema_decay(s.step, max_decay))
         for b, c in buffers: b.copy_(c)
         s.ema = mean
@@ -159,14 +170,18 @@ def budget(
     steps:int|None=None, # optimiser steps
     minutes:float|None=None, # of training, by the clock
 )->Callable[[TrainState], float]: # the part of the budget that is used
-    "How far training is, from 0 to 1 (done): by what is used up first. Raises `ValueError` unless some positive amount is given."
+    """How far training is, from 0 to 1 (done): by what is used up first.
+    Raises `ValueError` unless some positive amount is given."""
     if epochs is not None:
-        if not hasattr(data, "__len__"): raise ValueError("these data do not tell their length: give `steps` or `minutes`, not `epochs`")
+        if not hasattr(data, "__len__"):
+            raise ValueError("these data do not tell their length: give `steps` or `minutes`, not `epochs`")
         a_pass = -(-len(data) // batch_size) if hasattr(data, "batches") else len(data)
     given = {"epochs": epochs, "steps": steps, "minutes": minutes}
-    if not any(v is not None for v in given.values()): raise ValueError("say how long to train: `epochs`, `steps` or `minutes`")
+    if not any(v is not None for v in given.values()):
+        raise ValueError("say how long to train: `epochs`, `steps` or `minutes`")
     for name, v in given.items():
-        if v is not None and not v > 0: raise ValueError(f"there is nothing to train in {v} {name}: give a positive number")
+        if v is not None and not v > 0:
+            raise ValueError(f"there is nothing to train in {v} {name}: give a positive number")
     if epochs: steps = min(steps or math.inf, max(1, round(epochs * a_pass)))
     return lambda s: max(s.step / steps if steps else 0., s.seconds / (60 * minutes) if minutes else 0.)
 
@@ -211,7 +226,8 @@ def validation_loss(
         torch.manual_seed(0); model.eval()
         for x, y, cond in map(_parts, data.batches(batch_size, seed=0, shuffle=False)):
             cond = {k: v.to(device) for k, v in cond.items()}
-            total += model.loss(x.to(device), y if y is None else y.to(device), **cond).sum().item(); seen += len(x)
+            total += model.loss(x.to(device), y if y is None else y.to(device), **cond).sum().item()
+            seen += len(x)
             if seen >= n: break
     model.train(was)
     return total / seen
@@ -271,10 +287,11 @@ def fit(
     device:torch.device|str|None=None, # where to train; `default_device()` if left out
     valid:Any=None, # held-out data, for a validation loss every 500 steps
     max_decay:float=.999, # of the averaged weights
-    opt:torch.optim.Optimizer|None=None, # instead of Adam, with its own peak as `lr`: for example `muon(model)`
+    opt:torch.optim.Optimizer|None=None, # instead of Adam, with its own peak as `lr`: `muon(model)`
     stages:Sequence[Callable]=(), # further functions from states to states
 )->dict[str, Any]: # losses and totals: see `history`
-    "Train with averaged weights, falling learning rate and a progress bar. Ctrl-C ends it early and leaves a usable model."
+    """Train with averaged weights, falling learning rate and a progress bar.
+    Ctrl-C ends it early and leaves a usable model."""
     done, log = budget(data, batch_size, epochs, steps, minutes), {}
     model.to(device or default_device()); opt = opt or adam(model, lr)
     states = train(model, data, batch_size=batch_size, seed=seed, opt=opt)
@@ -293,7 +310,9 @@ def _run(
     mean = None
     try:
         for s in states: mean = s.ema
-    except KeyboardInterrupt: print(f"stopped at step {log['steps']}: the model has the averaged weights up to there and can be used")
+    except KeyboardInterrupt:
+        print(f"stopped at step {log['steps']}: "
+              f"the model has the averaged weights up to there and can be used")
     finally:
         states.close()
         if mean is not None: model.load_state_dict(mean.state_dict())

@@ -20,7 +20,7 @@ def orthogonalised(
     steps:int=5, # rounds of the polynomial
 )->Tensor: # `[..., n, m]`, the same directions with strengths between about 0.7 and 1.2
     "Nearly U Vᵀ of G = U S Vᵀ, by matrix products alone (Jordan et al. 2024, Newton-Schulz of order 5)."
-    X = G.mT if G.shape[-2] > G.shape[-1] else G                        # X Xᵀ is the smaller of the two products
+    X = G.mT if G.shape[-2] > G.shape[-1] else G  # X Xᵀ is the smaller of the two products
     X = X / X.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-12)         # no singular value is above 1
     for _ in range(steps):
         A = X @ X.mT
@@ -29,15 +29,18 @@ def orthogonalised(
 
 # %% ../../nbs/5_training/20_optimizers.ipynb #873e1746
 class Muon(torch.optim.Optimizer):
-    "Momentum, orthogonalised (Jordan et al. 2024), for matrices and convolutions. Raises `ValueError` for vectors."
+    """Momentum, orthogonalised (Jordan et al. 2024), for matrices and convolutions.
+    Raises `ValueError` for vectors."""
     def __init__(self,
-        params:Iterable[nn.Parameter], # `[n, ...]` with at least two dimensions; all but the first are flattened
+        params:Iterable[nn.Parameter], # `[n, ...]` of two dimensions or more; all but the first are flattened
         lr:float=.02, # how far each direction is moved
         momentum:float=.95, # share of the past in the mean of gradients
     ):
         super().__init__(params, dict(lr=lr, momentum=momentum))
         bad = [list(p.shape) for g in self.param_groups for p in g["params"] if p.ndim < 2]
-        if bad: raise ValueError(f"a parameter of shape {bad[0]} is no matrix: leave vectors to Adam, as `muon(model)` does")
+        if bad:
+            raise ValueError(f"a parameter of shape {bad[0]} is no matrix: "
+                             f"leave vectors to Adam, as `muon(model)` does")
 
 # %% ../../nbs/5_training/20_optimizers.ipynb #9678ee6b
 @patch
@@ -45,7 +48,7 @@ class Muon(torch.optim.Optimizer):
 def step(self:Muon, closure:Any=None)->None:
     "One step; parameters without a gradient stay."
     for g in self.param_groups:
-        stacks = {}                                                     # by shape of the matrix: (parameter, its direction)
+        stacks = {}  # by shape of the matrix: (parameter, its direction)
         for p in g["params"]:
             if p.grad is None: continue
             mean = self.state[p].setdefault("momentum", torch.zeros_like(p)).lerp_(p.grad, 1 - g["momentum"])
@@ -65,7 +68,8 @@ class CombinedOptimizer(torch.optim.Optimizer):
     @property
     def param_groups(self)->list[dict]: return [g for o in self.optimizers for g in o.param_groups]
     @param_groups.setter
-    def param_groups(self, groups:list[dict])->None: raise AttributeError("set the groups of the single `optimizers`")
+    def param_groups(self, groups:list[dict])->None:
+        raise AttributeError("set the groups of the single `optimizers`")
     @property
     def state(self)->dict: return {p: s for o in self.optimizers for p, s in o.state.items()}
     def step(self, closure:Any=None)->None: [o.step() for o in self.optimizers]
@@ -82,10 +86,13 @@ def muon(
     momentum:float=.95, # of Muon
 )->CombinedOptimizer:
     "Muon for matrices and convolutions, Adam with the decays 0.9 and 0.99 for the rest."
-    tables = {id(p) for layer in model.modules() if isinstance(layer, nn.Embedding) for p in layer.parameters()}
+    tables = {id(p) for layer in model.modules() if isinstance(layer, nn.Embedding)
+              for p in layer.parameters()}
     params = [p for p in model.parameters() if p.requires_grad]
     matrices = [p for p in params if p.ndim >= 2 and id(p) not in tables]
     rest = [p for p in params if p.ndim < 2 or id(p) in tables]
     both = [Muon(matrices, lr, momentum)] if matrices else []
-    if rest: both.append(torch.optim.Adam(rest, adam_lr, betas=(.9, .99), fused=rest[0].device.type in ("cpu", "cuda")))
+    if rest:
+        both.append(torch.optim.Adam(rest, adam_lr, betas=(.9, .99),
+                                     fused=rest[0].device.type in ("cpu", "cuda")))
     return CombinedOptimizer(both)

@@ -14,9 +14,10 @@ def orthogonalised(
     ...
 
 class Muon(torch.optim.Optimizer):
-    "Momentum, orthogonalised (Jordan et al. 2024), for matrices and convolutions. Raises `ValueError` for vectors."
+    """Momentum, orthogonalised (Jordan et al. 2024), for matrices and convolutions.
+    Raises `ValueError` for vectors."""
     def __init__(self,
-        params:Iterable[nn.Parameter], # `[n, ...]` with at least two dimensions; all but the first are flattened
+        params:Iterable[nn.Parameter], # `[n, ...]` of two dimensions or more; all but the first are flattened
         lr:float=.02, # how far each direction is moved
         momentum:float=.95, # share of the past in the mean of gradients
     ):

@@ -33,7 +33,8 @@ def sheet(
     n_steps:int, # network calls for each picture
 )->Path: # the file
     "A hundred digits, one column a class."
-    return save_image(grid(model.sample(100, torch.arange(10).repeat(10), n_steps=n_steps, seed=0, **HOW), 10), file, scale=3)
+    return save_image(grid(model.sample(100, torch.arange(10).repeat(10), n_steps=n_steps, seed=0, **HOW),
+                           10), file, scale=3)
 
 def draw(
     model:DenoisingModel, # trained, with ten classes
@@ -42,7 +43,8 @@ def draw(
 )->list[Path]: # the files
     "The sheet, and the reverse process of ten digits as a strip and a GIF."
     steps = list(model.sample_iter(10, torch.arange(10), n_steps=n_steps, seed=0, **HOW))
-    files = [sheet(model, out/"digits.png", n_steps), save_image(strip_grid(steps, 10), out/"reverse.png", scale=3)]
+    files = [sheet(model, out/"digits.png", n_steps),
+             save_image(strip_grid(steps, 10), out/"reverse.png", scale=3)]
     animate(steps, out/"reverse.gif", ncol=10, scale=3)
     return [*files, out/"reverse.gif"]
 
@@ -52,9 +54,11 @@ def score(
     n:int, # samples of each
     n_steps:int=20, # network calls for each
 )->dict[str, float]: # name → distance, and that of real digits
-    "FLD of the same number of samples of each model and of real training digits; no guidance, all classes equally often."
+    """FLD of the same number of samples of each model and of real training digits; no guidance, all classes
+    equally often."""
     y = torch.arange(n) % 10
-    drawn = {k: m.sample(n, y.to(m.device), n_steps=n_steps, seed=0, sampler=HOW["sampler"]) for k, m in models.items()}
+    drawn = {k: m.sample(n, y.to(m.device), n_steps=n_steps, seed=0, sampler=HOW["sampler"]) for k,
+             m in models.items()}
     return {k: fld(x) for k, x in drawn.items()} | {"real digits": fld(digits()[:n][0])}
 
 # %% ../../nbs/8_using/90_demo.ipynb #855eacb3
@@ -66,12 +70,15 @@ def run_demo(
     seed:int=0, # of weights, data order and noise
     device:str|None=None, # `default_device()` if left out
 )->dict[str, Any]: # the training's history, the scores, and the files
-    "Draw with the model that ships; train on the embedded digits, save, load, draw, score. Raises `OSError` if it cannot write into `out`."
+    """Draw with the model that ships; train on the embedded digits, save, load, draw, score.
+    Raises `OSError` if it cannot write into `out`."""
     out, start = Path(out), time.perf_counter()
     try: out.mkdir(parents=True, exist_ok=True); (out/".probe").touch(); (out/".probe").unlink()
-    except OSError as e: raise type(e)(f"cannot write into {out} ({e.strerror}): choose another folder with --out") from e
+    except OSError as e:
+        raise type(e)(f"cannot write into {out} ({e.strerror}): choose another folder with --out") from e
     shipped = load("digits_guided", device=device); first = sheet(shipped, out/"shipped.png", n_steps)
-    print(f"After {time.perf_counter() - start:.1f} s: {first}, drawn by the model that ships. Now one of your own.", flush=True)
+    print(f"After {time.perf_counter() - start:.1f} s: {first}, drawn "
+          f"by the model that ships. Now one of your own.", flush=True)
     set_seed(seed)
     history = _train(recipe_model(), out/"digits.safetensors", minutes, device)
     own = load(out/"digits.safetensors", device=device)
@@ -84,10 +91,13 @@ def run_demo(
 def _train(model:DenoisingModel, path:Path, minutes:float, device:str|None)->dict[str, Any]:
     "Train on the embedded digits, and save."
     data, n = digits(), sum(p.numel() for p in model.parameters())
-    print(f"Training {n:,} parameters on {len(data):,} digits for {minutes * 60:.0f} s on {device or default_device()} "
+    print(f"Training {n:,} parameters on {len(data):,} "
+          f"digits for {minutes * 60:.0f} s on {device or default_device()} "
           f"({torch.get_num_threads()} threads). Ctrl-C stops early and still draws.", flush=True)
-    history = fit(model, data, minutes=minutes, batch_size=64, opt=muon(model, .016), max_decay=.998, device=device)
-    model.save(path, data="the first 10,000 digits of MNIST", seconds=round(history["seconds"]), images=history["images"])
+    history = fit(model, data, minutes=minutes, batch_size=64,
+                  opt=muon(model, .016), max_decay=.998, device=device)
+    model.save(path, data="the first 10,000 digits of MNIST",
+               seconds=round(history["seconds"]), images=history["images"])
     speed = f"{history['seconds']:.0f} s, {history['images_per_second']:.0f} images/s"
     print(f"Trained {history['steps']:,} steps in {speed}. Drawing …", flush=True)
     return history
@@ -100,12 +110,16 @@ def _report(
     seconds:float, # that all of it took
 )->str: # what to print
     "Where everything is, how good it is, and what to do next."
-    what = ("100 digits of the model that ships", "your model", "100 digits of it, one column a class", "noise to digit, in ten moments",
+    what = ("100 digits of the model that ships", "your model",
+            "100 digits of it, one column a class", "noise to digit, in ten moments",
             "the same as a film")
     width, told = max(len(str(f)) for f in files), ", ".join(f"{k} {v:.1f}" for k, v in scores.items())
-    lines = [f"FLD of {n:,} samples (FLD-v1 asks for 10,000; with fewer all are larger): {told}."] if scores else []
-    return "\n".join([*lines, f"Done in {seconds:.0f} s:", *(f"  {f!s:<{width}}  {w}" for f, w in zip(files, what)), "Next:",
-        f"  draw sevens:  from ddpm_edu import load; x = load({str(files[1])!r}).sample(16, labels=7, guidance_scale=1.25, seed=0)",
+    lines = [f"FLD of {n:,} samples (FLD-v1 asks for 10,000; "
+             f"with fewer all are larger): {told}."] if scores else []
+    return "\n".join([*lines, f"Done in {seconds:.0f} s:",
+                      *(f"  {f!s:<{width}}  {w}" for f, w in zip(files, what)), "Next:",
+        f"  draw sevens:  from ddpm_edu import load; "
+        f"x = load({str(files[1])!r}).sample(16, labels=7, guidance_scale=1.25, seed=0)",
         "  a slider:     make lab, then nbs/tutorials/04_digits_guided.ipynb",
         "  understand:   make lab, then start with nbs/tutorials/03_digits.ipynb"])
 
@@ -114,11 +128,15 @@ def main(
     args:list[str]|None=None, # words of the command line; those of the process if left out
 )->int: # exit status
     "`python -m ddpm_edu.using.demo`, which is what `make demo` calls."
-    p = argparse.ArgumentParser(prog="python -m ddpm_edu.using.demo", description="Train on digits for a few minutes and draw some.")
-    p.add_argument("--out", default="outputs/demo", help="folder for the checkpoint and the pictures (default: %(default)s)")
-    p.add_argument("--fast", action="store_true", help="half a minute of training instead of three and a half: rougher digits")
+    p = argparse.ArgumentParser(prog="python -m ddpm_edu.using.demo",
+                                description="Train on digits for a few minutes and draw some.")
+    p.add_argument("--out", default="outputs/demo",
+                   help="folder for the checkpoint and the pictures (default: %(default)s)")
+    p.add_argument("--fast", action="store_true",
+                   help="half a minute of training instead of three and a half: rougher digits")
     p.add_argument("--minutes", type=float, help="minutes of training")
-    p.add_argument("--steps", type=int, default=20, help="network calls for each picture (default: %(default)s)")
+    p.add_argument("--steps", type=int, default=20,
+                   help="network calls for each picture (default: %(default)s)")
     p.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
     a = p.parse_args(args)
     minutes = a.minutes if a.minutes is not None else .45 if a.fast else 3.5
@@ -128,4 +146,5 @@ def main(
         return 1
     return 0
 
-if __name__ == "__main__" and "ipykernel" not in sys.modules and "IPython" not in sys.modules: sys.exit(main())
+if __name__ == "__main__" and "ipykernel" not in sys.modules and "IPython" not in sys.modules:
+    sys.exit(main())

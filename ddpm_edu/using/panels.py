@@ -90,13 +90,16 @@ def contact_sheet(
     n:int=8, # how many of them, evenly spread, both ends included
     scale:float=1., # 1: each image is ¾ inch wide
 )->None:
-    "Draw some of the steps: the states above, the guesses below. Raises `ValueError` where there are no steps."
+    """Draw some of the steps: the states above, the guesses below.
+    Raises `ValueError` where there are no steps."""
     chosen = spread_frames(steps, n, "x")
     x = torch.stack([state_and_guess(s) for s in chosen], 1).flatten(0, 1)
-    show_images(x, len(chosen), [f"step {s.i}" for s in chosen] + [f"σ = {s.sigma:.2g}" for s in chosen], scale)
+    show_images(x, len(chosen), [f"step {s.i}" for s in chosen] + [f"σ = {s.sigma:.2g}" for s in chosen],
+                scale)
     ax = plt.gca()
     for row, name in enumerate(("state", "guess")):
-        ax.text(-2, (row + .6) * ax.get_images()[0].get_array().shape[0] / 2, name, ha="right", va="center", fontsize=8, rotation=90)
+        ax.text(-2, (row + .6) * ax.get_images()[0].get_array().shape[0] / 2,
+                name, ha="right", va="center", fontsize=8, rotation=90)
 
 # %% ../../nbs/8_using/10_panels.ipynb #859ad5de
 class Newest:
@@ -164,37 +167,44 @@ _STYLE, _WIDE = dict(description_width="5.5em"), dict(width="21em")
 def _controls(model:DenoisingModel, names:Sequence[str]|None, v:dict[str, Any])->dict[str, ipywidgets.Widget]:
     "The controls by the argument of `explore` that they stand for; `v` holds their first values."
     w, look, most = ipywidgets, dict(style=_STYLE, layout=_WIDE), min(100, getattr(model, "T", 100))
-    if names is None: names = getattr(model, "card", {}).get("classes") or range(getattr(model.net, "num_classes", 0) or 0)
+    if names is None:
+        names = getattr(model, "card", {}).get("classes") or range(getattr(model.net, "num_classes", 0) or 0)
     labels = [("any", -1), *((str(name), k) for k, name in enumerate(names))]
     eta, out = v["eta"], {}
     if takes_labels(model.net) and len(labels) > 1:
         out["label"] = w.SelectionSlider(options=labels, value=v["label"], description="label", **look)
-        out["guidance_scale"] = w.FloatSlider(v["guidance_scale"] if model.p_uncond else 1., min=0, max=10, step=.25,
-                                              description="guidance", disabled=not model.p_uncond, readout_format=".2f", **look)
+        out["guidance_scale"] = w.FloatSlider(v["guidance_scale"] if model.p_uncond else 1.,
+                                              min=0, max=10, step=.25,
+                                              description="guidance",
+                                              disabled=not model.p_uncond, readout_format=".2f", **look)
     out["n_steps"] = w.IntSlider(min(v["n_steps"], most), min=1, max=most, description="steps", **look)
     out["sampler"] = w.Dropdown(options=list(SAMPLERS), value=v["sampler"], description="sampler", **look)
-    out["eta"] = w.FloatSlider(eta or 0., min=0, max=3, step=.05, description="η (noise)", disabled=eta is None, **look)
+    out["eta"] = w.FloatSlider(eta or 0., min=0, max=3,
+                               step=.05, description="η (noise)", disabled=eta is None, **look)
     out["seed"] = w.BoundedIntText(v["seed"], min=0, max=2**31 - 1, description="seed", **look)
     return out
 
 # %% ../../nbs/8_using/10_panels.ipynb #d791b57e
 class GuidanceExplorer:
-    "Controls around a model, and the way of one sample from noise to data. As the last line of a cell it shows itself."
+    """Controls around a model, and the way of one sample from noise to data.
+    As the last line of a cell it shows itself."""
     def __init__(self,
         model:DenoisingModel, # of images
-        labels:Sequence[str]|None=None, # names of its classes; if left out, those that its card has, or numbers
-        label:int=0, guidance_scale:float=2., n_steps:int=20, # where the controls stand at first: see `explore`
+        labels:Sequence[str]|None=None, # names of its classes; if left out, those of its card, or numbers
+        label:int=0, guidance_scale:float=2., n_steps:int=20, # where the controls stand: see `explore`
         sampler:str|None=None, eta:float|None=None, seed:int=0, # likewise
         size:int=224, # width of an image on the screen, about, in pixels
         **options:Any, # for `sample_iter`, without a control: `guidance_interval`, `spacing`, …
     ):
         self.shape = model.data_shape
         if len(self.shape) != 3 or self.shape[0] not in (1, 3):
-            raise ValueError(f"samples of shape {list(self.shape)} are no pictures: give a model of images, 1 or 3 channels")
+            raise ValueError(f"samples of shape {list(self.shape)} are no pictures: "
+                             f"give a model of images, 1 or 3 channels")
         self.model, self.options, self.zoom = model, options, max(1, size // self.shape[-1])
         self.steps, self.error, sampler = [], None, sampler or model.sampling.sampler
         eta = default_eta(sampler, model) if eta is None else eta
-        self.controls = _controls(model, labels, dict(label=label, guidance_scale=guidance_scale, n_steps=n_steps, sampler=sampler,
+        self.controls = _controls(model, labels, dict(label=label, guidance_scale=guidance_scale,
+                                                      n_steps=n_steps, sampler=sampler,
                                                       eta=eta, seed=seed))
         self.worker = Newest(self._sample, self._finished, self._failed)
         self._lay_out(); self.ask()
@@ -210,7 +220,8 @@ def _lay_out(self:GuidanceExplorer)->None:
     self.slider = w.IntSlider(0, min=0, max=0, description="at step", style=_STYLE, layout=dict(width="auto"))
     self.text = w.HTML()
     shown = w.VBox([self.image, self.slider, self.text])
-    self.box = w.HBox([w.VBox(list(self.controls.values())), shown], layout=dict(flex_flow="row wrap", grid_gap="1em"))
+    self.box = w.HBox([w.VBox(list(self.controls.values())), shown],
+                      layout=dict(flex_flow="row wrap", grid_gap="1em"))
     for control in self.controls.values(): control.observe(self._changed, "value")
     self.slider.observe(lambda change: self._show(), "value")
 
@@ -235,7 +246,8 @@ def _changed(self:GuidanceExplorer, change:dict[str, Any])->None:
     self.ask()
 
 @patch
-def _sample(self:GuidanceExplorer, settings:dict[str, Any])->Iterator[Step]: return explore_iter(self.model, **settings)
+def _sample(self:GuidanceExplorer, settings:dict[str, Any])->Iterator[Step]:
+    return explore_iter(self.model, **settings)
 
 # %% ../../nbs/8_using/10_panels.ipynb #9604bfbd
 @patch
@@ -261,7 +273,8 @@ def _show(self:GuidanceExplorer)->None:
 def _failed(self:GuidanceExplorer, error:Exception)->None:
     "Say what went wrong."
     self.error = error
-    self.text.value = f'<span role="alert" style="color:#D55E00">{html.escape(f"{type(error).__name__}: {error}")}</span>'
+    self.text.value = (f'<span role="alert" '
+                       f'style="color:#D55E00">{html.escape(f"{type(error).__name__}: {error}")}</span>')
 
 # %% ../../nbs/8_using/10_panels.ipynb #91f875b6
 @patch
@@ -269,7 +282,8 @@ def wait(self:GuidanceExplorer,
     timeout:float=60., # seconds
 )->GuidanceExplorer:
     "Wait for the sample that the controls ask for. Raises what went wrong with it, or `TimeoutError`."
-    if not self.worker.wait(timeout): raise TimeoutError(f"no sample after {timeout:g} s: the sampler has {self.settings['n_steps']} steps")
+    if not self.worker.wait(timeout):
+        raise TimeoutError(f"no sample after {timeout:g} s: the sampler has {self.settings['n_steps']} steps")
     if self.error: raise self.error
     return self
 

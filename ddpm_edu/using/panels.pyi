@@ -70,7 +70,8 @@ def contact_sheet(
     n:int=8, # how many of them, evenly spread, both ends included
     scale:float=1., # 1: each image is ¾ inch wide
 )->None:
-    "Draw some of the steps: the states above, the guesses below. Raises `ValueError` where there are no steps."
+    """Draw some of the steps: the states above, the guesses below.
+    Raises `ValueError` where there are no steps."""
     ...
 
 class Newest():
@@ -115,7 +116,8 @@ def _controls(model:DenoisingModel, names:Sequence[str]|None, v:dict[str, Any])-
     ...
 
 class GuidanceExplorer():
-    "Controls around a model, and the way of one sample from noise to data. As the last line of a cell it shows itself."
+    """Controls around a model, and the way of one sample from noise to data.
+    As the last line of a cell it shows itself."""
     shape: Any
     model: DenoisingModel
     options: Any
@@ -126,8 +128,8 @@ class GuidanceExplorer():
     worker: Newest
     def __init__(self,
         model:DenoisingModel, # of images
-        labels:Sequence[str]|None=None, # names of its classes; if left out, those that its card has, or numbers
-        label:int=0, guidance_scale:float=2., n_steps:int=20, # where the controls stand at first: see `explore`
+        labels:Sequence[str]|None=None, # names of its classes; if left out, those of its card, or numbers
+        label:int=0, guidance_scale:float=2., n_steps:int=20, # where the controls stand: see `explore`
         sampler:str|None=None, eta:float|None=None, seed:int=0, # likewise
         size:int=224, # width of an image on the screen, about, in pixels
         **options:Any, # for `sample_iter`, without a control: `guidance_interval`, `spacing`, …

@@ -32,9 +32,12 @@ def _value(frame:Any, attr:str)->Any:
     return getattr(frame, attr) if isinstance(frame, Step) else frame
 
 def spread_frames(frames:Iterable[Any], n:int|None, attr:str)->list[Any]:
-    "`n` of the frames, evenly spread with both ends; those that have nothing to show (`x0` before the first step) are left out."
+    """`n` of the frames, evenly spread with both ends; those that have nothing to show (`x0` before the first
+    step) are left out."""
     frames = [f for f in frames if _value(f, attr) is not None]
-    if not frames: raise ValueError("there are no frames to show: the list of steps is empty, or its generator was used up before")
+    if not frames:
+        raise ValueError("there are no frames to show: "
+                         "the list of steps is empty, or its generator was used up before")
     n = min(n or len(frames), len(frames))
     return [frames[round(i)] for i in np.linspace(0 if n > 1 else len(frames) - 1, len(frames) - 1, n)]
 
@@ -44,7 +47,8 @@ def strip_grid(
     n:int=8, # how many of them, evenly spread, both ends included
     attr:str="vp", # what to show of a `Step`: "vp" the state, "x0" the denoiser's prediction
 )->Tensor: # uint8 `[height, width, C]`: a row for each image, a column for each moment
-    "The way of a batch from noise (left) to data (right) as one sheet. Raises `ValueError` where there are no frames."
+    """The way of a batch from noise (left) to data (right) as one sheet.
+    Raises `ValueError` where there are no frames."""
     x = torch.stack([checked_images(_value(f, attr)) for f in spread_frames(frames, n, attr)])
     return grid(rearrange(x, "t b c h w -> (b t) c h w"), ncol=len(x))
 
@@ -54,18 +58,20 @@ def _captions(frames:list[Any])->list[str]:
     return [f"σ = {f.sigma:.3g}" if isinstance(f, Step) else "" for f in frames]
 
 def strip(
-    frames:Iterable[Step|Tensor], # steps of a sampler, or batches of images or of points `[N, 2]`, the noise first
+    frames:Iterable[Step|Tensor], # steps of a sampler, or batches of images or points, noise first
     n:int=8, # how many of them, evenly spread, both ends included
     attr:str="vp", # what to show of a `Step`: "vp" the state, "x0" the denoiser's prediction
     scale:float=1., # 1: each image is ¾ inch wide
     **kwargs:Any, # for points: passed to `scatter`
 )->None:
-    "Draw the way from noise (left) to data (right), every image one row, with σ under the columns. Raises `ValueError` as `strip_grid`."
+    """Draw the way from noise (left) to data (right), every image one row, with σ under the columns.
+    Raises `ValueError` as `strip_grid`."""
     frames = spread_frames(frames, n, attr); captions = _captions(frames)
     if _value(frames[0], attr).ndim == 2: return _strip_points(frames, attr, scale, captions, **kwargs)
     sheet, w = strip_grid(frames, n, attr), _value(frames[0], attr).shape[-1]
     ax = draw_sheet(sheet, None, .75 * scale * len(frames))
-    for i, s in enumerate(captions): ax.text(i * (w + 1) + w/2, sheet.shape[0] + 1, s, ha="center", va="top", fontsize=8)
+    for i, s in enumerate(captions):
+        ax.text(i * (w + 1) + w/2, sheet.shape[0] + 1, s, ha="center", va="top", fontsize=8)
 
 # %% ../../nbs/0_ground/40_film.ipynb #7f4493c9
 def _strip_points(frames:list[Any], attr:str, scale:float, captions:list[str], **kwargs:Any)->None:
@@ -102,7 +108,8 @@ def scatter_frames(
     first = checked_points(_value(frames[0], attr))
     dots, out = ax.scatter(*first.T, s=size, c=point_colours(labels, len(first)), alpha=.7, linewidths=0), []
     for f, title in zip(frames, titles or _captions(frames), strict=True):
-        dots.set_offsets(checked_points(_value(f, attr))); ax.set_title(title, fontsize=9, pad=3); canvas.draw()
+        dots.set_offsets(checked_points(_value(f, attr))); ax.set_title(title, fontsize=9, pad=3)
+        canvas.draw()
         out.append(Image.fromarray(np.array(canvas.buffer_rgba())[..., :3]))
     return out
 
@@ -123,30 +130,37 @@ def _encode(frames:list[Image.Image], colours:int, ms:list[int])->bytes:
     return buffer.getvalue()
 
 # %% ../../nbs/0_ground/40_film.ipynb #d05ea0c7
-_LADDER = ((128, 1, 1.), (64, 1, 1.), (32, 1, 1.), (16, 1, 1.), (16, 2, 1.), (16, 2, .75), (16, 3, .75), (16, 3, .5), (8, 4, .5),
-           (8, 6, .5), (8, 8, .4), (4, 10, .3), (4, 16, .25), (2, 24, .25), (2, 40, .25)) # colours, every n-th frame, size
+_LADDER = ((128, 1, 1.), (64, 1, 1.), (32, 1, 1.),
+           (16, 1, 1.), (16, 2, 1.), (16, 2, .75), (16, 3, .75), (16, 3, .5), (8, 4, .5),
+           # colours, every n-th frame, size
+           (8, 6, .5), (8, 8, .4), (4, 10, .3), (4, 16, .25), (2, 24, .25), (2, 40, .25))
 
 def _every(n:int, stride:int)->list[int]:
     "Numbers of the frames that are kept: the first, the last, and every `stride`-th."
     return sorted({*range(0, n - 1, stride), n - 1})
 
 def _durations(kept:list[int], n:int, fps:float, hold:float)->list[int]:
-    "Milliseconds for each kept frame, whole hundredths of a second; the film is as long as with all `n` frames."
+    """Milliseconds for each kept frame, whole hundredths of a second; the film is as long as with all `n`
+    frames."""
     ends = [round(100 / fps * k) for k in (*kept[1:], n)]
-    return [max(2, b - a) * 10 + (round(hold * 100) * 10 if k == n - 1 else 0) for k, a, b in zip(kept, [0, *ends], ends)]
+    return [max(2, b - a) * 10 + (round(hold * 100) * 10 if k == n - 1 else 0) for k,
+            a, b in zip(kept, [0, *ends], ends)]
 
 # %% ../../nbs/0_ground/40_film.ipynb #00bad18c
 def _shrink(frames:list[Image.Image], k:int, fps:float, hold:float, max_kb:float)->bytes:
-    "The bytes of a GIF under the limit: the first rung of the ladder that fits. `k`: enlargement of the frames."
+    """The bytes of a GIF under the limit: the first rung of the ladder that fits.
+    `k`: enlargement of the frames."""
     n, need = len(frames), 1.
     for colours, stride, size in _LADDER:
         cost = math.log2(colours) / 7 / stride * size**2     # estimate, relative to the first rung
         if cost > need * 1.3: continue
         kept, f = _every(n, stride), k * size
-        blob = _encode([enlarge(frames[i], f) if f != 1 else frames[i] for i in kept], colours, _durations(kept, n, fps, hold))
+        blob = _encode([enlarge(frames[i], f) if f != 1 else frames[i] for i in kept],
+                       colours, _durations(kept, n, fps, hold))
         if len(blob) <= max_kb * 1000: return blob
         need = min(need, cost * max_kb * 1000 / len(blob))
-    raise ValueError(f"{n} frames of {frames[0].size} pixels do not fit into {max_kb} kB: pass fewer frames or images, or raise `max_kb`")
+    raise ValueError(f"{n} frames of {frames[0].size} "
+                     f"pixels do not fit into {max_kb} kB: pass fewer frames or images, or raise `max_kb`")
 
 # %% ../../nbs/0_ground/40_film.ipynb #06b89bf5
 def _paint(frames:Iterable[Any], attr:str, ncol:int|None)->tuple[list[Image.Image], bool]:
@@ -159,7 +173,7 @@ def _paint(frames:Iterable[Any], attr:str, ncol:int|None)->tuple[list[Image.Imag
 
 # %% ../../nbs/0_ground/40_film.ipynb #cc465e6c
 def animate(
-    frames:Iterable[Step|Tensor|Image.Image], # steps, batches of images or points, sheets from `grid`, or Pillow images; noise first
+    frames:Iterable[Step|Tensor|Image.Image], # steps, batches, sheets from `grid`, or Pillow images
     path:str|Path|None=None, # a `.gif` to write as well; missing folders are made
     fps:float=12., # frames a second, at most 50
     hold:float=1.5, # seconds that the last frame stays longer
@@ -168,11 +182,14 @@ def animate(
     attr:str="vp", # what to show of a `Step`: "vp" the state, "x0" the denoiser's prediction
     max_kb:float=500., # limit in kB; colours, frames and size are given up, in this order, until it is kept
 )->Any: # an IPython image, which a notebook displays
-    "Make a GIF. Raises `ValueError` for frames of different sizes or a limit that cannot be kept, `OSError` where writing is not allowed."
-    if not 0 < fps <= 50: raise ValueError(f"`fps` must lie between 0 and 50, the most that GIF viewers show, not {fps}")
+    """Make a GIF. Raises `ValueError` for frames of different sizes or a limit that cannot be kept, `OSError`
+    where writing is not allowed."""
+    if not 0 < fps <= 50:
+        raise ValueError(f"`fps` must lie between 0 and 50, the most that GIF viewers show, not {fps}")
     if path is not None: check_ending(path, ".gif")
     frames, pixels = _paint(frames, attr, ncol)
-    if len(sizes := {f.size for f in frames}) > 1: raise ValueError(f"frames must have one size, not {sorted(sizes)}")
+    if len(sizes := {f.size for f in frames}) > 1:
+        raise ValueError(f"frames must have one size, not {sorted(sizes)}")
     k = scale or (max(1, 320 // frames[0].width) if pixels else 1)
     blob = _shrink(frames, k, fps, hold, max_kb)
     if path is not None: write_file(path, blob)

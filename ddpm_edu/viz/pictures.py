@@ -26,14 +26,20 @@ from ..core import to_uint8, write_file
 def checked_images(x:Tensor)->Tensor:
     "`x` as a batch of float images on the CPU; refuses what would be shown wrongly."
     shape, fix = tuple(x.shape), ""
-    if x.ndim == 3: fix = ": add the batch axis with `x[None]`" if shape[0] in (1, 3) else ": add the channel axis with `x[:, None]`"
+    if x.ndim == 3:
+        fix = (": add the batch axis with `x[None]`" if shape[0] in (1, 3)
+               else ": add the channel axis with `x[:, None]`")
     elif x.ndim == 4 and shape[-1] in (1, 3): fix = ": put the channels second with `x.permute(0, 3, 1, 2)`"
     if x.ndim != 4 or shape[1] not in (1, 3) or not len(x):
         raise ValueError(f"images must be `[B, C, H, W]` with 1 or 3 channels, not {list(shape)}{fix}")
-    if not x.is_floating_point(): raise ValueError(f"images must be floats in [-1, 1], not {x.dtype}: use `from_uint8(x)` for bytes")
+    if not x.is_floating_point():
+        raise ValueError(f"images must be floats in [-1, 1], not {x.dtype}: use `from_uint8(x)` for bytes")
     lo, hi = (v.item() for v in x.aminmax())
-    if not math.isfinite(lo + hi): raise ValueError(f"{(~x.isfinite()).sum().item()} values of the images are NaN or infinite")
-    if lo >= 0 and hi > 2: raise ValueError(f"images must lie in [-1, 1], not {lo:.4g} to {hi:.4g}: for 0 … 255 use `from_unit(x / 255)`")
+    if not math.isfinite(lo + hi):
+        raise ValueError(f"{(~x.isfinite()).sum().item()} values of the images are NaN or infinite")
+    if lo >= 0 and hi > 2:
+        raise ValueError(f"images must lie in [-1, 1], not {lo:.4g} to {hi:.4g}: "
+                         f"for 0 … 255 use `from_unit(x / 255)`")
     return x.detach().float().cpu()
 
 # %% ../../nbs/0_ground/20_pictures.ipynb #042cbacb
@@ -56,7 +62,8 @@ def draw_sheet(sheet:Tensor, ax:Axes|None, width:float)->Axes:
     h, w, c = sheet.shape
     width = min(width, 9.)
     if ax is None: ax = plt.subplots(figsize=(width, width * h / w), layout="constrained")[1]
-    ax.imshow(sheet.numpy() if c == 3 else sheet[..., 0].numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    ax.imshow(sheet.numpy() if c == 3 else sheet[..., 0].numpy(),
+              cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     ax.axis("off")
     return ax
 
@@ -68,21 +75,25 @@ def show_images(
     scale:float=1., # 1: each image is ¾ inch wide
     ax:Axes|None=None, # where to draw; a new figure if `None`
 )->None:
-    "Show a batch of images as one sheet, brightness fixed: -1 is black, 1 is white. Raises `ValueError` as `grid` does."
+    """Show a batch of images as one sheet, brightness fixed: -1 is black, 1 is white.
+    Raises `ValueError` as `grid` does."""
     each = titles is not None and not isinstance(titles, str)
-    if each and len(titles) != len(x): raise ValueError(f"{len(titles)} titles for {len(x)} images: give one each, or a single string")
+    if each and len(titles) != len(x):
+        raise ValueError(f"{len(titles)} titles for {len(x)} images: give one each, or a single string")
     n, h, w = len(x), *x.shape[-2:]
     ncol, gap = min(ncol or math.ceil(math.sqrt(n)), n), math.ceil(.36 * w / scale) if each else 1
     sheet = grid(x, ncol, pad=(gap, 1))
     ax = draw_sheet(sheet, ax, .75 * scale * max(ncol, 2 if n == 1 else 1))
     if not each: ax.set_title(titles or "", fontsize=10)
     else:
-        for i, title in enumerate(titles): ax.text(i % ncol * (w + 1) + w/2, i // ncol * (h + gap) - 1.5, title, ha="center", fontsize=8)
+        for i, title in enumerate(titles):
+            ax.text(i % ncol * (w + 1) + w/2, i // ncol * (h + gap) - 1.5, title, ha="center", fontsize=8)
 
 # %% ../../nbs/0_ground/20_pictures.ipynb #97ed30d7
 def check_ending(path:str|Path, ending:str)->None:
     "Refuse a file name with another ending than the format has."
-    if Path(path).suffix.lower() != ending: raise ValueError(f"`{path}` must end in {ending}: that is the format written here")
+    if Path(path).suffix.lower() != ending:
+        raise ValueError(f"`{path}` must end in {ending}: that is the format written here")
 
 def enlarge(im:Image.Image, f:float)->Image.Image:
     "`f` times the size: whole pixels repeated upwards, areas averaged downwards."
@@ -103,9 +114,11 @@ def save_image(
     scale:int=1, # each pixel becomes `scale` × `scale` pixels
     ncol:int|None=None, # images in a row, where `x` is a batch
 )->Path: # the file
-    "Write a batch or a sheet as a PNG file. Raises `ValueError` for another ending, `OSError` where writing is not allowed."
+    """Write a batch or a sheet as a PNG file.
+    Raises `ValueError` for another ending, `OSError` where writing is not allowed."""
     check_ending(path, ".png")
-    if scale < 1 or scale != int(scale): raise ValueError(f"`scale` must be a whole number of at least 1, not {scale}")
+    if scale < 1 or scale != int(scale):
+        raise ValueError(f"`scale` must be a whole number of at least 1, not {scale}")
     buffer = BytesIO()
     enlarge(to_pillow(x, ncol), scale).save(buffer, "PNG", optimize=True)
     return write_file(path, buffer.getvalue())

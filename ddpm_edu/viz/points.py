@@ -25,15 +25,18 @@ GREY = "#BBBBBB" # what is there for orientation only: data behind samples, poin
 def checked_points(points:Tensor)->np.ndarray:
     "`points` as a finite array `[N, 2]`."
     if not isinstance(points, Tensor): points = torch.as_tensor(np.asarray(points))
-    if points.ndim != 2 or points.shape[1] != 2: raise ValueError(f"points must be `[N, 2]`, not {list(points.shape)}")
-    if not points.isfinite().all(): raise ValueError(f"{(~points.isfinite()).any(1).sum().item()} of the points are NaN or infinite")
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"points must be `[N, 2]`, not {list(points.shape)}")
+    if not points.isfinite().all():
+        raise ValueError(f"{(~points.isfinite()).any(1).sum().item()} of the points are NaN or infinite")
     return points.detach().cpu().float().numpy()
 
 def point_colours(labels:Any, n:int)->Any:
     "A colour for each of the `n` points: by class, grey for -1."
     if labels is None: return PALETTE[0]
     labels = np.asarray(labels)
-    if labels.shape != (n,): raise ValueError(f"labels of shape {list(labels.shape)} for {n} points: give one each")
+    if labels.shape != (n,):
+        raise ValueError(f"labels of shape {list(labels.shape)} for {n} points: give one each")
     return [GREY if k < 0 else PALETTE[k % len(PALETTE)] for k in labels.astype(int)]
 
 # %% ../../nbs/0_ground/30_points.ipynb #71500603
@@ -48,12 +51,15 @@ def scatter(
     title:str="",
     classes:Sequence[str]|None=None, # names of the classes, for a legend
 )->None:
-    "Draw points with equal aspect and fixed limits. Raises `ValueError` for a wrong shape, NaN, or labels that do not fit."
+    """Draw points with equal aspect and fixed limits.
+    Raises `ValueError` for a wrong shape, NaN, or labels that do not fit."""
     p = checked_points(points)
     if ax is None: ax = plt.subplots(figsize=(2.6, 2.6), layout="constrained")[1]
     ax.scatter(*p.T, s=size, c=color or point_colours(labels, len(p)), alpha=alpha, linewidths=0)
-    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[]); ax.set_title(title, fontsize=10)
-    for k, name in enumerate(classes or []): ax.scatter([], [], s=16, color=PALETTE[k % len(PALETTE)], label=name)
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[])
+    ax.set_title(title, fontsize=10)
+    for k, name in enumerate(classes or []):
+        ax.scatter([], [], s=16, color=PALETTE[k % len(PALETTE)], label=name)
     if classes: ax.legend(fontsize=7, loc="upper right", frameon=False, borderpad=0, handletextpad=0)
 
 # %% ../../nbs/0_ground/30_points.ipynb #f4d75e47
@@ -68,14 +74,17 @@ def plot_curves(
     title:str="",
     ax:Axes|None=None, # where to draw; a new figure if `None`
 )->None:
-    "Draw named curves over a common axis, with a legend for several. Raises `ValueError` if one is not 1-D or does not fit `x`."
+    """Draw named curves over a common axis, with a legend for several.
+    Raises `ValueError` if one is not 1-D or does not fit `x`."""
     if ax is None: ax = plt.subplots(figsize=(4.5, 2.4), layout="constrained")[1]
     for (name, y), colour, dash in zip(curves.items(), cycle(PALETTE), cycle(DASHES)):
         y = torch.as_tensor(y).detach().cpu()
         place = range(len(y)) if x is None else torch.as_tensor(x).cpu()
         if list(y.shape) != [len(place)]:
-            raise ValueError(f"`{name}` has shape {list(y.shape)}: give one value for each of the {len(place)} x")
+            raise ValueError(f"`{name}` has shape {list(y.shape)}: "
+                             f"give one value for each of the {len(place)} x")
         ax.plot(place, y, dash, color=colour, label=name, linewidth=1.6)
-    ax.set(xlabel=xlabel, ylabel=ylabel, title=title, xscale="log" if logx else "linear", yscale="log" if logy else "linear")
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title,
+           xscale="log" if logx else "linear", yscale="log" if logy else "linear")
     ax.spines[["top", "right"]].set_visible(False); ax.grid(alpha=.3); ax.title.set_fontsize(10)
     if len(curves) > 1: ax.legend(fontsize=8, frameon=False)

@@ -1,8 +1,9 @@
-"""The panel of tutorial 04 in JupyterLab, in a browser, by the keyboard, with a clock. Run by `make test-browser`.
+"""The panel of tutorial 04 in JupyterLab, in a browser, by the keyboard, with a clock. Run by `make
+test-browser`.
 
-A plain `pytest` does not collect this file, as its name does not begin with `test_`: it needs a browser, which ready.py gets. Notebook and
-tables are copied to a temporary folder, JupyterLab keeps to private folders, a free port of this machine and a token, and server and
-browser are ended in every case."""
+A plain `pytest` does not collect this file, as its name does not begin with `test_`: it needs a browser,
+which ready.py gets. Notebook and tables are copied to a temporary folder, JupyterLab keeps to private
+folders, a free port of this machine and a token, and server and browser are ended in every case."""
 import contextlib
 import json
 import os
@@ -25,14 +26,15 @@ from ready import chromium
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = "nbs/tutorials/04_digits_guided.ipynb"
 SETTINGS = {  # no pop-ups that cover the page; and cells stay on the page when they are out of sight
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
+    "apputils-extension/notification": {"fetchNews": "false",
+                                        "checkForUpdates": False, "doNotDisturbMode": True},
     "notebook-extension/tracker": {"windowingMode": "none", "recordTiming": False},
     "docmanager-extension/plugin": {"autosave": False},
 }
 WATCH = """() => {
     const image = document.querySelector('img.widget-image');
     window.loads = [];  window.pressed = [];
-    image.addEventListener('load', () => window.loads.push(performance.now()));          // a new picture is decoded and on the page
+    image.addEventListener('load', () => window.loads.push(performance.now()));  // decoded and shown
     window.addEventListener('keydown', () => window.pressed.push(performance.now()), true);
 }"""
 BYTES = """async () => {
@@ -45,7 +47,8 @@ def copy_of(tmp):
     "The notebook without outputs, and the tables that it reads, in a folder of their own."
     shutil.copytree(ROOT/"benchmarks/results", tmp/"benchmarks/results")
     nb = json.loads((ROOT/NOTEBOOK).read_text(encoding="utf-8"))
-    for cell in nb["cells"]: cell.update(dict(outputs=[], execution_count=None) if cell["cell_type"] == "code" else {})
+    for cell in nb["cells"]:
+        cell.update(dict(outputs=[], execution_count=None) if cell["cell_type"] == "code" else {})
     (tmp/NOTEBOOK).parent.mkdir(parents=True)
     (tmp/NOTEBOOK).write_text(json.dumps(nb), encoding="utf-8")
 
@@ -60,7 +63,8 @@ def private(tmp):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values))
     # long cells shrink, as under `make test` (the panel does not), and the second core is the browser's
-    return env | {"IPYTHONDIR": str(tmp/".ipython"), "JUPYTER_NO_CONFIG": "1", "IN_TEST": "1", "OMP_NUM_THREADS": "1"}
+    return env | {"IPYTHONDIR": str(tmp/".ipython"), "JUPYTER_NO_CONFIG": "1",
+                  "IN_TEST": "1", "OMP_NUM_THREADS": "1"}
 
 
 def free_port():
@@ -83,14 +87,17 @@ def server(tmp_path_factory):
     tmp = tmp_path_factory.mktemp("lab")
     copy_of(tmp)
     port, token = free_port(), secrets.token_hex(16)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--port-retries=0",
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser",
+               "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--port-retries=0",
                f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp}"]
     with (tmp/"log").open("w") as log:
-        process = subprocess.Popen(command, cwd=tmp, env=private(tmp), stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, cwd=tmp, env=private(tmp),
+                                   stdout=log, stderr=log, start_new_session=True)
     address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
     try:
         while True:
-            with contextlib.suppress(OSError): urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close(); break
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close(); break
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail("JupyterLab does not start:\n" + (tmp/"log").read_text()[-2000:], pytrace=False)
             time.sleep(.2)
@@ -139,7 +146,9 @@ def answer(page, keys):
 
 
 def say(capsys, what, seconds):
-    with capsys.disabled(): print(f"\n{what}: {median(seconds):.3f} s (median of {len(seconds)}; at most {max(seconds):.3f} s)", end="")
+    with capsys.disabled():
+        print(f"\n{what}: {median(seconds):.3f} s (median of {len(seconds)}; at most {max(seconds):.3f} s)",
+              end="")
 
 
 def test_all_cells_have_run_without_an_error(page):
@@ -157,9 +166,10 @@ def test_the_guidance_slider_changes_the_digit(page, capsys):
         seconds.append(answer(page, ["ArrowRight"]))
         page.wait_for_timeout(100)
         seen.append(page.evaluate(BYTES))
-    assert float(slider.get_attribute("aria-valuenow")) == 4 and len(set(seen)) > 6         # a small step may leave a digit as it was
+    # a small step may leave a digit as it was
+    assert float(slider.get_attribute("aria-valuenow")) == 4 and len(set(seen)) > 6
     say(capsys, "a new guided digit", seconds)
-    assert min(seconds) < 2                                                                 # other work on the machine may slow the rest
+    assert min(seconds) < 2  # other work on the machine may slow the rest
 
 
 def until(page, condition):
@@ -177,7 +187,7 @@ def test_many_keys_at_once_end_at_the_last(page):
     until(page, lambda now: now != before)
     for _ in range(10): page.keyboard.press("ArrowLeft")
     until(page, lambda now: now == before)
-    page.wait_for_timeout(1000)                                                             # nothing stale comes after it
+    page.wait_for_timeout(1000)  # nothing stale comes after it
     assert page.evaluate(BYTES) == before and float(slider.get_attribute("aria-valuenow")) == 4
 
 
@@ -193,7 +203,8 @@ def test_the_step_slider_scrubs(page, capsys):
 
 
 def test_every_control_has_a_name_and_works_by_the_keyboard(page):
-    for name in ("label", "guidance", "steps", "at step"): assert knob(page, name).get_attribute("tabindex") == "0", name
+    for name in ("label", "guidance", "steps", "at step"):
+        assert knob(page, name).get_attribute("tabindex") == "0", name
     seen = [page.evaluate(BYTES)]
     knob(page, "label").focus()
     answer(page, ["ArrowLeft"]); seen.append(page.evaluate(BYTES))
