@@ -43,13 +43,14 @@ test-browser: $(STAMP) ## the tutorial on guided digits in JupyterLab and Chromi
 	@$(VENV)/python tests/browser/ready.py
 	@$(VENV)/python -m pytest tests/browser/slider.py
 
-lab: $(STAMP) ## JupyterLab, opened on nbs/
-	$(VENV)/python -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs
+lab: $(STAMP) ## JupyterLab, opened on the cover
+	$(VENV)/python -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs/index.ipynb
 
-export: $(STAMP) ## write the library, its doors and stubs from the notebooks, then clean the notebooks
+export: $(STAMP) ## write the library, its doors and stubs from the notebooks; fold, link and clean the notebooks
 	$(VENV)/nbdev_export
 	@$(VENV)/python tools/doors.py
 	@$(VENV)/python tools/stubs.py
+	@$(VENV)/python tools/pages.py
 	@$(MAKE) clean-nbs
 
 clean-nbs: $(STAMP) ## strip counts and metadata from the notebooks (outputs stay)

@@ -1,10 +1,10 @@
 """Are the notebooks clean, and is the library exactly what they export? Prints one sentence for each file
 that is not, and exits with 1.
 
-The notebooks are exported into an emptied copy of the package and cleaned there, doors and stubs are written,
-and the copy is compared with the working tree byte for byte. So it needs no git, sees uncommitted work, and
-finds modules that no notebook makes any more. Run it as `python tests/in_sync.py [FOLDER]`; `make test`
-does."""
+The notebooks are exported into an emptied copy of the package and finished and cleaned there, doors and stubs
+are written, and the copy is compared with the working tree byte for byte. So it needs no git, sees
+uncommitted work, and finds modules that no notebook makes any more. Run it as `python tests/in_sync.py
+[FOLDER]`; `make test` does."""
 import json
 import os
 import shutil
@@ -42,8 +42,9 @@ def _rebuild(copy):
         return [f"the notebooks cannot be exported: {(run.stderr.strip().splitlines() or ['?'])[-1]}"]
     sys.path.insert(0, str(TOOLS))
     import doors
+    import pages
     import stubs
-    try: doors.write(copy); stubs.write(copy)
+    try: doors.write(copy); stubs.write(copy); pages.write(copy)
     except ValueError as e: return [str(e)]
     return [f"{line.split(chr(39))[1]} has `#| export` cells but no `#| default_exp` cell: add one"
             for line in run.stderr.splitlines() if "without `#| default_exp`" in line]
@@ -70,8 +71,8 @@ def problems(root):
         same = lambda p: p.read_bytes() == (copy/p.relative_to(root)).read_bytes()
         for p in notebooks:
             if not same(nbs/p):
-                found.append(f"{nbs.name}/{p} is not clean (counts, metadata "
-                             f"or addresses are stored in it): {FIX}")
+                found.append(f"{nbs.name}/{p} is not clean (counts, metadata or addresses are stored in it, "
+                             f"or links and folds are missing): {FIX}")
         there, made = (set(_files(folder, "*.py", "*.pyi")) for folder in (lib, copy/lib.name))
         for p in sorted(there | made):
             if p not in made:

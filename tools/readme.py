@@ -36,15 +36,19 @@ def printed(output):
 def render(notebook):
     "The text of README.md."
     blocks = [NOTE]
+    ran = ""                                     # the code of cells in a row that printed nothing
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         if re.search(r"^#\|\s*hide\b|^<!-- cover only -->", source, re.M): continue
         source = re.sub(r"^#\|.*\n?", "", source, flags=re.M).strip()
-        if cell["cell_type"] == "markdown": blocks.append(from_the_top(source, notebook.parent.name))
+        if cell["cell_type"] == "markdown":
+            blocks.append(from_the_top(source, notebook.parent.name)); ran = ""
         elif cell["cell_type"] == "code" and source:
-            blocks.append(f"```python\n{source}\n```")
+            if ran: blocks.pop()                 # they read as one
+            ran = f"{ran}\n\n{source}" if ran else source
+            blocks.append(f"```python\n{ran}\n```")
             if shown := "\n".join(filter(None, map(printed, cell["outputs"]))):
-                blocks.append(f"```text\n{shown}\n```")
+                blocks.append(f"```text\n{shown}\n```"); ran = ""
     return "\n\n".join(blocks) + "\n"
 
 

@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""Flip them, shift them, turn them and recolour them, and tell the network what you did, so that it never does it unasked."""
+"""Augmentation that the network is told about: `flips`, `dihedral`, `shifts`, `hues` and `karras` change a
+batch and say what they did; `Augmented` is data to which they are applied anew each time."""
 from typing import Any
 import math
 from collections.abc import Callable, Iterator

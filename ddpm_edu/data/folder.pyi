@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""A folder of whatever files you have, made fit for training: one size, the channels you asked for, nothing lost in silence."""
+"""A folder of images as data: `image_folder` reads, fits and caches it, `fit_image` brings one image to a
+size, `FolderData` is what comes out."""
 from typing import Any
 import hashlib, io, json, math, os, tempfile, warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""In the right range, well mixed, and quick to hand out."""
+"""Data in memory: `TensorData` keeps images as bytes, or points, and hands them out in shuffled batches of
+floats in [-1, 1]; `normalize` brings points into that range."""
 from typing import Any
 from collections.abc import Iterator, Sequence
 from itertools import repeat

@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""Why anyone would add noise to a picture that is almost clean, and how to do it without losing the order of a good step."""
+"""Samplers that add noise between steps: `euler_ancestral`, `dpm_2_ancestral`, `dpmpp_2s_ancestral`,
+`dpmpp_sde`, `dpmpp_2m_sde` and `dpmpp_3m_sde`; `BrownianNoise` makes their noise independent of the grid."""
 from typing import Any
 import math
 from collections.abc import Callable, Iterator

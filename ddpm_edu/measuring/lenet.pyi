@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""A small network that reads digits, trained once and frozen, so that everybody measures with the same eyes."""
+"""Frozen readers of digits and clothes: `load_lenet` gives the `LeNet5` that ships, `classify` reads images
+with it, `train_lenet` is how it was made; `confusion` counts what was taken for what."""
 from typing import Any
 import os
 from collections.abc import Iterator

@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""How many, of which class, by which sampler, from which seed: what every model must be able to answer, written once."""
+"""What all models share: `DenoisingModel` with `sample` and `sample_iter`, the defaults in `Sampling`, labels
+by number or name (`as_labels`), and `load`, which gives a saved model back."""
 from typing import Any
 import inspect
 import itertools

@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""Let the noise live where the numbers are few, and let people see pictures all the same."""
+"""Diffusion of something other than pixels: `CodeDiffusion` is the base of models that `encode` images and
+`decode` samples; `guided_by_channel` guides each channel of a code by its share."""
 from typing import Any
 from collections.abc import Callable, Sequence
 from dataclasses import replace

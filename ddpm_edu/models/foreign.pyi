@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""A stranger's network becomes ours when five questions about it are answered, and none of them is about its layers."""
+"""Models from other libraries as ours: `from_openai`, `from_compvis`, `from_diffusers` and `from_v_diffusion`
+give a model that samples like any here; `ForeignNet` is the network inside."""
 from typing import Any
 import math
 from collections.abc import Callable, Sequence

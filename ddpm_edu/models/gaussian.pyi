@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""A network, a schedule and an objective, tied together: train it on data, and it samples."""
+"""Diffusion in discrete time: `GaussianDiffusion(net, betas, data_shape)` trains by its `loss` and draws by
+its `sample`; the names of Ho et al. 2020 (`q_sample`, `p_sample`, ...) are methods of it."""
 from typing import Any
 import math
 from collections.abc import Callable, Sequence

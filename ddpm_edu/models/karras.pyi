@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""Let arithmetic make the first guess at every noise level, and give the network the rest, in numbers of a comfortable size."""
+"""Diffusion at any noise level (Karras et al. 2022): `KarrasDiffusion(net, data_shape, sigma_data)`. Levels
+of training come from `DENSITIES`, weighings from `WEIGHTS`; `preconditioning` gives the four coefficients."""
 from typing import Any
 import inspect
 import math

@@ -1,5 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""One network serves a thousand noise levels, so every convolution in it has to be told which one it is looking at."""
+"""The layers of the networks: `TimeEmbedding` and `LabelEmbedding`, the blocks `ConvEmbed`, `ResBlock` and
+`PreActBlock`, `MultiheadAttention`, `Downsample` and `Upsample`. All but the embeddings take `[B, C, H,
+W]`."""
 from typing import Any
 import math
 import torch

@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""Ten lines that let a network read like a list, although half of its layers need to be told the time."""
+"""Networks as lists: `ConditionalChain` hands conditions to the layers that want them,
+`ConditionalSkipConnection` and `ParallelSum` branch; `PointNet` is a network for points made of them."""
 from typing import Any
 from collections.abc import Callable, Iterator
 import torch

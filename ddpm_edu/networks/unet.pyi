@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""See the whole picture at a small size, draw it at the full size: one idea, applied to itself."""
+"""The UNet, nested: `UNet(in_channels, model_channels, T, channel_multipliers, ...)`; its arguments are the
+fields of `UNetConfig`, and `middle_layers` makes the innermost level."""
 from typing import Any
 import operator
 import warnings

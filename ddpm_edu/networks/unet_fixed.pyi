@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""The same sixteen layers in one straight line, and a proof to the last bit that nothing was lost in translation."""
+"""The same UNet of three levels, written flat: `UNetFixed`, equal to `UNet` to the last bit; `copy_weights`
+takes the weights over in either direction."""
 from typing import Any
 from functools import partial
 from fastcore.basics import patch

@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""A network that learned to say what is wrong with a sprite, so that a distance in its eyes means something."""
+"""A measure for sprites: `SpriteClassifier` learned to name what `corrupt` did to a sprite; `sprite_score` is
+a distance between sets of sprites in its features."""
 from typing import Any
 from collections.abc import Callable
 from typing import NamedTuple

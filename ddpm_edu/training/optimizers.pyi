@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""A gradient shouts in a few directions and whispers in the rest; Muon lets all of them speak equally loudly."""
+"""An optimiser for matrices: `Muon` makes steps of equal strength in all directions (by `orthogonalised`);
+`muon(model)` combines it with Adam for everything else."""
 from typing import Any
 from collections.abc import Iterable, Sequence
 import torch

@@ -1,5 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""Turn a dial, see the digit change at once, and look at every step between noise and picture."""
+"""Sliders in a notebook: `GuidanceExplorer(model)` is the panel, `explore` draws one sample with its whole
+way, `contact_sheet` shows it without widgets."""
 from typing import Any
 import html
 import inspect

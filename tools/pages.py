@@ -1,0 +1,78 @@
+"""Finish the notebooks for reading: fold what a reader gains nothing from, and link each chapter to the one
+before and the one after.
+
+`make export` calls it. Folded in JupyterLab (the first line and three dots stay) are `#| hide` cells, cells
+of imports alone, and the answers of exercises (`#| code-fold: true`). The links stand in a cell of their own
+at the end of a chapter; chapters are read in the order of floors and numbers, tutorials in theirs."""
+import ast
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LINKS = "chapters-around"                        # the id of the cell with the links
+
+
+def chapters(nbs:Path)->list[Path]:
+    "All chapters and then the tutorials, in the order of reading."
+    found = [p for p in nbs.glob("*/[0-9]*_*.ipynb") if not p.parent.name.startswith(".")]
+    number = lambda name: int(m[0]) if (m := re.match(r"\d+", name)) else 10**9
+    return sorted(found, key=lambda p: (number(p.parent.name), p.parent.name, number(p.name)))
+
+
+def title(nb:dict)->str:
+    "The first heading."
+    found = (re.match(r"# (.+)", "".join(c["source"])) for c in nb["cells"] if c["cell_type"] == "markdown")
+    return next((m[1] for m in found if m), "…")
+
+
+def only_imports(source:str)->bool:
+    "Whether a code cell holds nothing but imports (and says what is to be done with it)."
+    if source.startswith("%"): return False
+    body = ast.parse(re.sub(r"^[%!].*", "", source, flags=re.M)).body
+    return bool(body) and all(isinstance(s, ast.Import | ast.ImportFrom) for s in body)
+
+
+def folded(source:str)->bool:
+    "Whether JupyterLab shows the first line of a code cell only."
+    return bool(re.match(r"#\|\s*(hide\b|code-fold:\s*true)", source)) or only_imports(source)
+
+
+def fold(nb:dict)->None:
+    "Set the metadata that JupyterLab goes by; of other cells too, so that it is as written here."
+    for cell in nb["cells"]:
+        if cell["cell_type"] != "code": continue
+        cell["metadata"].pop("jupyter", None)
+        if folded("".join(cell["source"])): cell["metadata"]["jupyter"] = {"source_hidden": True}
+
+
+def link(nb:dict, path:Path, nbs:Path, before:tuple[Path, str]|None, after:tuple[Path, str]|None)->None:
+    "Write the cell with the links, before the last heading if that is the one of nbdev."
+    to = lambda p: os.path.relpath(p, path.parent).replace(os.sep, "/")
+    parts = [f"[← {before[1]}]({to(before[0])})" if before else "", f"[the cover]({to(nbs/'index.ipynb')})",
+             f"[{after[1]} →]({to(after[0])})" if after else ""]
+    cell = {"cell_type": "markdown", "id": LINKS, "metadata": {}, "source": [" · ".join(filter(None, parts))]}
+    cells = [c for c in nb["cells"] if c.get("id") != LINKS]
+    at = next((i for i, c in enumerate(cells) if "".join(c["source"]).startswith("## Export -")), len(cells))
+    nb["cells"] = [*cells[:at], cell, *cells[at:]]
+
+
+def write(root:Path)->None:
+    "Finish all notebooks below `root`; files that are right already are not touched."
+    nbs = root/"nbs"
+    order = chapters(nbs)
+    books = {p: json.loads(p.read_text(encoding="utf-8")) for p in [*order, *nbs.glob("index.ipynb")]}
+    titles = {p: title(books[p]) for p in order}
+    for i, p in enumerate(order):
+        around = [(order[k], titles[order[k]]) if 0 <= k < len(order) else None for k in (i - 1, i + 1)]
+        link(books[p], p, nbs, *around)
+    for p, nb in books.items():
+        fold(nb)
+        text = json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+        if text != p.read_text(encoding="utf-8"): p.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT)
