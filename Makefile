@@ -59,8 +59,9 @@ clean-nbs: $(STAMP) ## strip counts and metadata from the notebooks (outputs sta
 readme: $(STAMP) ## render README.md from nbs/index.ipynb
 	$(VENV)/python tools/readme.py
 
-lint: $(STAMP) ## ruff
+lint: $(STAMP) ## ruff, and the types by mypy
 	@$(VENV)/python -m ruff check
+	@$(VENV)/python tools/check_types.py
 
 hooks: ## opt in to merging notebooks cell by cell (only this clone's git settings change; see .gitconfig)
 	@git config --local --get-all include.path '^\.\./\.gitconfig$$' >/dev/null || git config --local --add include.path ../.gitconfig

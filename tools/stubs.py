@@ -82,18 +82,25 @@ def _kind(value:ast.expr)->str:
             ast.DictComp: "dict", ast.ListComp: "list"}.get(type(value), "Any")
 
 
-def of_class(node:ast.ClassDef, more:list[ast.FunctionDef], lines:list[str])->str:
-    "A class with its own methods and those that are patched in."
+def field_names(node:ast.ClassDef)->set[str]:
+    "What a class says that it has."
+    return {t.id for n in node.body if isinstance(n, ast.AnnAssign | ast.Assign)
+            for t in ([n.target] if isinstance(n, ast.AnnAssign) else n.targets) if isinstance(t, ast.Name)}
+
+
+def of_class(node:ast.ClassDef, more:list[ast.FunctionDef], inherited:set[str], lines:list[str])->str:
+    """A class with its own methods and those that are patched in; `inherited` are fields of a base in this
+    module."""
     out, indent = documented(node), lambda text: textwrap.indent(text, "    ")
     fields = [n for n in node.body if isinstance(n, ast.AnnAssign | ast.Assign)]
-    named = {t.id for n in fields
-             for t in ([n.target] if isinstance(n, ast.AnnAssign) else n.targets) if isinstance(t, ast.Name)}
+    named = field_names(node) | inherited
     methods = [n for n in node.body if isinstance(n, ast.FunctionDef)] + more
-    for n in fields:
-        out += indent("\n".join(textwrap.dedent(line) for line in lines[n.lineno - 1:n.end_lineno]) + "\n")
+    written = sorted({row for n in fields for row in range(n.lineno - 1, n.end_lineno)})
+    out += "".join(f"    {lines[row].strip()}\n" for row in written)
     public = {m.name for m in methods}
-    out += "".join(f"    {k}: {v}\n" for k,
-                   v in attributes(node).items() if k not in named | public and not k.startswith("_"))
+    later = " = field(init=False)" if any("dataclass" in ast.unparse(d) for d in node.decorator_list) else ""
+    out += "".join(f"    {k}: {v}{later}\n" for k, v in attributes(node).items()
+                   if k not in named | public and not k.startswith("_"))
     out += "".join(indent(signature(m, lines)) for m in methods)
     decorators = "".join(f"@{ast.unparse(d)}\n" for d in node.decorator_list)
     bases = ", ".join(ast.unparse(b) for b in node.bases)
@@ -120,11 +127,16 @@ def stub(module:Path)->str|None:
         raise ValueError(f"{module.name} patches {sorted(away)}, "
                          f"which live elsewhere: editors would not see it")
     doc = ast.get_docstring(tree)
-    out = [HEAD + (f'"""{doc}"""\n' if doc else ""), "from typing import Any\n"]
+    out = [HEAD, f'"""{doc}"""\n' if doc else "",
+           "from dataclasses import field\n", "from typing import Any\n"]
     for n in tree.body:
         if isinstance(n, ast.Import | ast.ImportFrom) and ast.unparse(n) != "from typing import Any":
             out.append(ast.unparse(n) + "\n")
-        elif isinstance(n, ast.ClassDef): out.append("\n" + of_class(n, patches.get(n.name, []), lines))
+        elif isinstance(n, ast.ClassDef):
+            bases = [c for c in tree.body if isinstance(c, ast.ClassDef)
+                     and c.name in map(ast.unparse, n.bases)]
+            inherited = set().union(*map(field_names, bases))
+            out.append("\n" + of_class(n, patches.get(n.name, []), inherited, lines))
         elif isinstance(n, ast.FunctionDef) and not patched(n): out.append("\n" + signature(n, lines))
         elif isinstance(n, ast.Assign | ast.AnnAssign): out.append(constant(n))
     exported = next(n for n in tree.body if isinstance(n, ast.Assign)
@@ -132,6 +144,24 @@ def stub(module:Path)->str|None:
     result = "".join(out) + "\n" + ast.unparse(exported) + "\n"
     ast.parse(result)
     return result
+
+
+def merged(text:str)->str:
+    """A module with the patched methods inside their classes, as type checkers can read it: the same lines in
+    another order."""
+    tree, lines, methods, gone = ast.parse(text), text.splitlines(), {}, set()
+    for n in tree.body:
+        for name in patched(n):
+            said = [ast.unparse(d) for d in n.decorator_list]
+            kept = [d for d, node in zip(said, n.decorator_list) if not is_patch(node)]
+            if any("as_prop=True" in d for d in said): kept.append("property")
+            if any("cls_method=True" in d for d in said): kept.append("classmethod")
+            body = [f"@{d}" for d in kept] + lines[n.lineno - 1:n.end_lineno]
+            methods.setdefault(name, []).append(textwrap.indent("\n".join(body), "    "))
+            gone.update(range(n.decorator_list[0].lineno - 1, n.end_lineno))
+    ends = {n.end_lineno - 1: methods.get(n.name, []) for n in tree.body if isinstance(n, ast.ClassDef)}
+    return "\n".join(part for row, line in enumerate(lines) if row not in gone
+                     for part in [line, *ends.get(row, [])]) + "\n"
 
 
 def write(root:Path=ROOT)->None:

@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """Augmentation that the network is told about: `flips`, `dihedral`, `shifts`, `hues` and `karras` change a
 batch and say what they did; `Augmented` is data to which they are applied anew each time."""
+from dataclasses import field
 from typing import Any
 import math
 from collections.abc import Callable, Iterator

@@ -10,6 +10,7 @@ __all__ = ['ASSETS', 'EXTENSIONS', 'cache_folder', 'unpack', 'fetch', 'short_rea
 import bz2, gzip, lzma, tarfile, zipfile, zlib
 import errno, stat
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -58,7 +59,7 @@ def short_reason(e:Exception)->str: # for a message
 
 def no_room(e:Exception, folder:Path)->None:
     "Raise `OSError` if a download failed because there is no room for it: no other mirror will help."
-    if getattr(e, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         raise OSError(f"cannot write in the cache `{folder}` ({e.strerror}): "
                       f"make room, or pass the files as `path`") from e
 
@@ -74,13 +75,17 @@ class _Member(NamedTuple):
     regular: bool # neither link nor device
     read: Callable[[int], bytes] # gives at most so many of its bytes
 
+def _some(opened:Callable, member:Any, n:int)->bytes:
+    "At most `n` bytes of a member."
+    with opened(member) as f: return f.read(n)
+
 def _zip_members(path:Path, limit:int)->Iterator[_Member]:
     "What a zip archive lists, folders left out."
     with zipfile.ZipFile(path) as z:
         for i in z.infolist():
             regular = stat.S_IFMT(i.external_attr >> 16) in (0, stat.S_IFREG)
             if not i.is_dir():
-                yield _Member(i.filename, i.file_size, regular, lambda n, i=i: z.open(i).read(n))
+                yield _Member(i.filename, i.file_size, regular, partial(_some, z.open, i))
 
 # %% ../../nbs/1_data/30_files.ipynb #684fcefb
 class _Budget:
@@ -92,26 +97,26 @@ class _Budget:
         if self.left < 0: raise ValueError("it unpacks to far more than it declares")
         return data
 
+    def renew(self, limit:int)->None:
+        "Allow for the last member, the next one and their headers."
+        self.left = 2 * limit + 2**20
+
 def _tar_members(path:Path, limit:int)->Iterator[_Member]:
     "What a tar archive, compressed or not, holds in turn; no member may be larger than `limit`."
-    opened = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}.get(_magic(path), open)
-    with opened(path, "rb") as f, tarfile.open(fileobj=(b := _Budget(f)), mode=_renewed(b, limit)) as t:
-        for i in t:
-            if not i.isdir():
-                yield _Member(i.name, i.size, i.isreg(), lambda n, i=i: t.extractfile(i).read(n))
-            _renewed(b, limit)
-        while b.read(1 << 16): pass          # to the end, where gzip keeps its checksum
+    kinds:dict[bytes, Callable] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+    with kinds.get(_magic(path), open)(path, "rb") as f:
+        b = _Budget(f); b.renew(limit)
+        with tarfile.open(fileobj=b, mode="r|") as t:  # type: ignore[call-overload]
+            for i in t:
+                if not i.isdir():
+                    yield _Member(i.name, i.size, i.isreg(), partial(_some, t.extractfile, i))
+                b.renew(limit)
+            while b.read(1 << 16): pass  # to the end, where gzip keeps its checksum
 
 # %% ../../nbs/1_data/30_files.ipynb #b914fb18
 def _magic(path:Path)->bytes:
     "The first two bytes, by which formats know each other."
     with open(path, "rb") as f: return f.read(2)
-
-def _renewed(b:_Budget, limit:int)->str:
-    """Allow for the last member, the next one and their headers; gives the mode in which tarfile reads a
-    stream."""
-    b.left = 2 * limit + 2**20
-    return "r|"
 
 # %% ../../nbs/1_data/30_files.ipynb #5b983471
 def _refusal(m:_Member, path:Path, limit:int)->str:

@@ -54,7 +54,7 @@ def fit_image(
     from PIL import Image, ImageOps
     (h, w), colour = _size(size), _colour(background, channels, fit)
     im, lanczos = _flat(image, channels, colour), Image.Resampling.LANCZOS
-    ground = Image.new("RGB", (1, 1), colour).convert(im.mode).getpixel((0, 0))
+    ground:Any = Image.new("RGB", (1, 1), colour).convert(im.mode).getpixel((0, 0))
     if fit == "box": im = _bounding_box(im, ground)
     if fit == "crop": im = ImageOps.fit(im, (w, h), lanczos)
     elif fit == "stretch": im = im.resize((w, h), lanczos)
@@ -166,7 +166,7 @@ def _write(file:Path, rows:Iterable[np.ndarray], meta:dict)->None:
         file.parent.mkdir(parents=True, exist_ok=True)
         fd, tmp = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
         with os.fdopen(fd, "wb") as f:
-            for row in rows: f.write(data := memoryview(row).cast("B")); h.update(data); size += len(data)
+            for row in rows: f.write(data := row.tobytes()); h.update(data); size += len(data)
             end = json.dumps({**meta, "bytes": size, "sum": h.hexdigest()}).encode()
             f.write(end + len(end).to_bytes(8, "little"))
         os.replace(tmp, file); tmp = None
@@ -187,7 +187,7 @@ def _stored(file:Path|None, key:str, memory:int)->tuple[Tensor, dict]|None:
             f.seek(0); small = size <= memory
             # changes never reach the file
             x = np.fromfile(f, np.uint8, size) if small else np.memmap(f, np.uint8, "c", shape=size)
-        if small and hashlib.blake2b(x, digest_size=16).hexdigest() != meta["sum"]: return None
+        if small and hashlib.blake2b(x.data, digest_size=16).hexdigest() != meta["sum"]: return None
         return torch.from_numpy(x).reshape(-1, *meta["shape"]), meta
     except (OSError, ValueError, KeyError, TypeError): return None
 
@@ -282,13 +282,14 @@ def decoded_images(files:dict[str, Callable[[], bytes]],
 @patch
 def filled(self:_Source)->tuple[Tensor, dict]:
     "From the files, and into the cache. Raises `OSError` where mapped images have no place."
-    meta, size = dict(names=[], skipped={}, shape=self.shape), len(self.files) * math.prod(self.shape)
+    meta:dict[str, Any] = dict(names=[], skipped={}, shape=self.shape)
+    size = len(self.files) * math.prod(self.shape)
     if size > self.memory:
         if not self.place:
             raise ValueError(f"images of {size:,} bytes, `memory` for {self.memory:,}: "
                              f"raise it, or allow a `cache` to map")
         _write(self.place, self.rows(meta), meta)
-        if found := _stored(self.place, meta["key"], self.memory): return found
+        if found := _stored(self.place, str(meta["key"]), self.memory): return found
         raise OSError(f"`{self.place}` was changed by another process while it was read: try again")
     x, n = np.empty((len(self.files), *self.shape), np.uint8), 0
     for row in self.rows(meta): x[n] = row; n += 1
@@ -304,7 +305,7 @@ def _some(skipped:dict[str, str], most:int=10)->str:
     more = [f"and {len(skipped) - most} more"] if len(skipped) > most else []
     return "; ".join([f"{name} ({why})" for name, why in islice(skipped.items(), most)] + more)
 
-def warn_skipped(path:Path, skipped:dict[str, str], n:int)->None:
+def warn_skipped(path:str|Path, skipped:dict[str, str], n:int)->None:
     "Warn of the files that are left out."
     if skipped:
         warnings.warn(f"{len(skipped)} of {n} images in `{path}` cannot "

@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """A folder of images as data: `image_folder` reads, fits and caches it, `fit_image` brings one image to a
 size, `FolderData` is what comes out."""
+from dataclasses import field
 from typing import Any
 import hashlib, io, json, math, os, tempfile, warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -122,11 +123,6 @@ def image_folder(
 class _Source(NamedTuple):
     "Files, how to decode them, and where to keep the result."
     files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None
-    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None
-    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None
-    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None
-    files:dict[str, Callable[[], bytes]]; decode:Callable; shape:tuple[int, ...]; options:str; place:Path|None
-    memory:int; workers:int|None
     memory:int; workers:int|None
     def stored(self)->tuple[Tensor, dict]|None:
         "From the cache, if it has just these contents."
@@ -149,7 +145,7 @@ def _some(skipped:dict[str, str], most:int=10)->str:
     "Names and reasons, as many as one reads."
     ...
 
-def warn_skipped(path:Path, skipped:dict[str, str], n:int)->None:
+def warn_skipped(path:str|Path, skipped:dict[str, str], n:int)->None:
     "Warn of the files that are left out."
     ...
 

@@ -42,7 +42,7 @@ def _image_column(table:Any, image:str|None)->str:
     features, usual = table.features, ("image", "img", "picture", "photo", "png", "jpg")
     found = [c for c,
              f in features.items() if isinstance(f, Image)] + [c for c in features if c.lower() in usual]
-    image = image or next(iter(found), None)
+    image = image or next(iter(found), "")
     if image in features: return image
     no = f", not `{image}`" if image else ""
     raise ValueError(f"which column holds the images? Give one of {', '.join(features)} as `image`{no}")
@@ -92,7 +92,7 @@ def hub_data(
     column, (y, classes) = _image_column(table, image), _classes(table, label)
     rows, where = (_undecoded(table, column),
                    f"hub {source if isinstance(source, str | Path) else 'table'} {split} {column}")
-    files = {str(i): partial(_bytes, rows, column, i) for i in range(len(rows))}
+    files:dict = {str(i): partial(_bytes, rows, column, i) for i in range(len(rows))}
     x, meta = decoded_images(files, where, size, channels, fit, background, cache, memory, workers)
     warn_skipped(source if isinstance(source, str | Path) else "the table", meta["skipped"], len(files))
     return FolderData(x, None if y is None else y[[int(n) for n in meta["names"]]],

@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """Data in memory: `TensorData` keeps images as bytes, or points, and hands them out in shuffled batches of
 floats in [-1, 1]; `normalize` brings points into that range."""
+from dataclasses import field
 from typing import Any
 from collections.abc import Iterator, Sequence
 from itertools import repeat

@@ -83,7 +83,8 @@ class StepSize:
         pcoeff:float=0., icoeff:float=1., dcoeff:float=0., # its three parts; (0, 1, 0) is h·error^(-1/order)
         accept_safety:float=.81, # steps that want to shrink by less than this factor are kept
     ):
-        self.h, self.accept_safety, self.past = h, accept_safety, None
+        self.h, self.accept_safety = h, accept_safety
+        self.past:tuple[float, ...] = ()  # the last two, the newest first
         self.powers = (pcoeff + icoeff + dcoeff) / order, -(pcoeff + 2 * dcoeff) / order, dcoeff / order
 
     def accept(self, error:float)->bool:

@@ -31,8 +31,9 @@ def with_and_without(
     "Both answers of a denoiser, by one call with a doubled batch."
     y = y.long()                                                             # bytes could not hold -1
     both = {k: _twice(v, len(x)) for k, v in cond.items()}
-    return D(torch.cat([x, x]), _twice(sigma, len(x)),
-             y=torch.cat([y, torch.full_like(y, -1)]), **both).chunk(2)
+    told, untold = D(torch.cat([x, x]), _twice(sigma, len(x)),
+                     y=torch.cat([y, torch.full_like(y, -1)]), **both).chunk(2)
+    return told, untold
 
 # %% ../../nbs/2_denoising/40_guidance.ipynb #e1e0acc9
 def check_guidance(

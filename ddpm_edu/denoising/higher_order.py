@@ -60,7 +60,9 @@ def _two_stage(D:Callable, x:Tensor, sigmas:Tensor, churn:tuple, rule:Callable)-
     for i, s2 in enumerate(s[1:]):
         x, s1 = churned(x, s[i], n, *churn)
         x0 = predict(D, x, s1, i + 1)
-        if s2: _, x, x0 = second_order_step(D, x, x0, s1, s2, *rule(s1, s2), i + 1)
+        if s2:
+            at, c = rule(s1, s2)
+            _, x, x0 = second_order_step(D, x, x0, s1, s2, at, c, i + 1)
         else: x = x0
         nfe += 2 if s2 else 1
         yield Step(i + 1, n, s2, x, x0, nfe)

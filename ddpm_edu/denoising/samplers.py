@@ -44,11 +44,11 @@ def as_grid(
     sigmas:Tensor, # `[n+1]` noise levels, descending; the last may be 0
 )->list[float]: # the same as Python numbers
     "Check a list of noise levels; raises `ValueError` if it is empty, unsorted, negative or not finite."
-    s = torch.as_tensor(sigmas)
-    if s.ndim != 1 or len(s) < 2:
-        raise ValueError(f"`sigmas` has shape {list(s.shape)}, "
+    levels = torch.as_tensor(sigmas)
+    if levels.ndim != 1 or len(levels) < 2:
+        raise ValueError(f"`sigmas` has shape {list(levels.shape)}, "
                          f"but a step needs at least two levels, in one row")
-    s = s.double().tolist()
+    s = levels.double().tolist()
     for i, (a, b) in enumerate(pairwise(s), 1):
         if not (0 <= b < a < float("inf")):
             raise ValueError(f"`sigmas` must fall at each step and stay at 0 or above, "

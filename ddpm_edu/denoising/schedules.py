@@ -25,7 +25,7 @@ def _check_betas(betas:Tensor)->Tensor:
     bad = ~((betas > 0) & (betas < 1)) # also true for NaN
     if len(betas) > 1: bad[-1] &= betas[-1] != 1 # the last may be exactly 1: `rescale_zero_terminal_snr`
     if bad.any():
-        i = bad.nonzero()[0].item()
+        i = int(bad.nonzero()[0])
         raise ValueError(f"betas[{i}] = {betas[i].item():.4g}, "
                          f"but each beta must lie between 0 and 1; clip it, to 0.999 for instance")
     return betas
@@ -50,13 +50,13 @@ def linear_beta_schedule(
 )->Tensor: # `[T]` float64
     """A straight line between both ends times `1000/T` (Ho et al. 2020, section 4).
     Raises `ValueError` where a beta would leave (0, 1)."""
-    ends = [1000 / _check_T(T) * b for b in (beta_start, beta_end)]
+    first, last = ends = [1000 / _check_T(T) * b for b in (beta_start, beta_end)]
     if max(ends) >= 1 and max(beta_start, beta_end) < 1:
         raise ValueError(f"linear_beta_schedule(T={T}): a beta would reach {max(ends):.4g}, "
                          f"and all must be below 1; "
                          f"use more than {1000 * max(beta_start, beta_end):.4g} "
                          f"steps, or `cosine_beta_schedule({T})`")
-    return _check_betas(torch.linspace(*ends, int(T), dtype=torch.float64))
+    return _check_betas(torch.linspace(first, last, int(T), dtype=torch.float64))
 
 # %% ../../nbs/2_denoising/10_schedules.ipynb #70051320
 def _betas_from_curve(

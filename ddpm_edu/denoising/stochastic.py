@@ -203,8 +203,8 @@ class BrownianNoise:
         try: from torchsde import BrownianTree
         except ImportError as e:
             raise ImportError("`BrownianNoise` needs the package torchsde: pip install torchsde") from e
-        self.tree, self.seeds, self.trees, self.like = BrownianTree, [hash_seed(seed, start + i)
-            for i in range(n)], [], None
+        self.tree, self.seeds = BrownianTree, [hash_seed(seed, start + i) for i in range(n)]
+        self.trees:list = []; self.like = torch.Size()
 
     def __call__(self, x:Tensor)->Tensor:
         "There is no answer without an interval: raises `TypeError`."

@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """Samplers that add noise between steps: `euler_ancestral`, `dpm_2_ancestral`, `dpmpp_2s_ancestral`,
 `dpmpp_sde`, `dpmpp_2m_sde` and `dpmpp_3m_sde`; `BrownianNoise` makes their noise independent of the grid."""
+from dataclasses import field
 from typing import Any
 import math
 from collections.abc import Callable, Iterator
@@ -122,8 +123,7 @@ class BrownianNoise():
     ends = math.exp(-15), math.exp(15) # the levels between which the paths run
     tree: Any
     seeds: list
-    trees: list
-    like: Any
+    like: torch.Size
     def __init__(self,
         seed:int, # the seed of the whole request
         n:int, # samples in this batch

@@ -16,9 +16,10 @@ from .stochastic import dpm_2_ancestral, dpmpp_2m_sde, dpmpp_2s_ancestral, dpmpp
 from .stochastic import dpmpp_sde, euler_ancestral
 
 # %% ../../nbs/2_denoising/85_table.ipynb #42b75e8d
-SAMPLERS = {f.__name__: f for f in [ # by name, as `model.sample(sampler=...)` takes them
+_ALL:list[Callable] = [
     ddpm, ddim, euler, euler_ancestral, heun, dpm_2, dpm_2_ancestral, lms, dpm_fast, dpm_adaptive,
-    dpmpp_2s_ancestral, dpmpp_sde, dpmpp_2m, dpmpp_2m_sde, dpmpp_3m_sde, unipc]}
+    dpmpp_2s_ancestral, dpmpp_sde, dpmpp_2m, dpmpp_2m_sde, dpmpp_3m_sde, unipc]
+SAMPLERS = {f.__name__: f for f in _ALL} # by name, as `model.sample(sampler=...)` takes them
 
 def get_sampler(
     sampler:str|Callable, # a name from `SAMPLERS`, or the sampler itself

@@ -159,7 +159,7 @@ def show_confusion(
     ax = plt.subplots(figsize=(4.2, 3.4), layout="constrained")[1]
     def write(x:float, y:float, text:str, **kw:Any)->None:
         ax.text(x, y, text, **{"ha": "center", "va": "center", "fontsize": 7, **kw})
-    ax.imshow(off, cmap="Oranges", vmax=max(1, off.max()))
+    ax.imshow(off, cmap="Oranges", vmax=max(1., float(off.max())))
     for i in range(k):
         for j in range(k): write(j, i, str(int(c.counts[i, j]) or ""), weight="bold" if i == j else None)
         write(k + .2, i, f"{c.recall[i]:.0%}"); write(i, k, f"{c.precision[i]:.0%}")

@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """Frozen readers of digits and clothes: `load_lenet` gives the `LeNet5` that ships, `classify` reads images
 with it, `train_lenet` is how it was made; `confusion` counts what was taken for what."""
+from dataclasses import field
 from typing import Any
 import os
 from collections.abc import Iterator

@@ -72,7 +72,7 @@ def manifold_scores(
 class Nearest(NamedTuple):
     "The nearest training image of each sample."
     distance: Tensor # float `[N]`, Euclidean, over all pixels, in the range [-1, 1]
-    index: Tensor # long `[N]`, its number in the training data
+    index: Tensor # type: ignore[assignment] # long `[N]`, its number in the training data
 
 # %% ../../nbs/6_measuring/30_neighbours.ipynb #aa3117f6
 @torch.no_grad()
@@ -87,8 +87,8 @@ def nearest(
     if data.shape[1:] != images.shape[1:]:
         raise ValueError(f"images are {list(images.shape[1:])} and the data {list(data.shape[1:])}: "
                          f"resize one of them")
-    best, index = torch.full((len(x),), torch.inf,
-                             device=x.device), torch.zeros(len(x), dtype=torch.long, device=x.device)
+    best = torch.full((len(x),), torch.inf, device=x.device)
+    index = torch.zeros(len(x), dtype=torch.long, device=x.device)
     for start in range(0, len(data), data_chunk):
         d = _flat(data[start:start + data_chunk], "data").to(x)
         for i, a in zip(torch.arange(len(x), device=x.device).split(chunk), x.split(chunk)):
@@ -123,9 +123,9 @@ def copied(
     if len(group := list(range(len(rows)) if groups is None else groups)) != len(rows):
         raise ValueError(f"{len(group)} groups for {len(rows)} training images: give one each")
     number = {name: i for i, name in enumerate(dict.fromkeys(group))}
-    group, (used, back) = (torch.tensor([number[name] for name in group]),
-                           found.index.cpu().unique(return_inverse=True))
+    kind = torch.tensor([number[name] for name in group])
+    used, back = found.index.cpu().unique(return_inverse=True)
     def apart(i:Tensor)->Tensor: # the distance of some training images to strangers
-        kin = (group[i, None] == group).to(rows.device)
+        kin = (kind[i, None] == kind).to(rows.device)
         return torch.cdist(rows[i], rows).masked_fill(kin, torch.inf).min(1).values
     return found.distance < part * torch.cat([apart(i) for i in used.split(500)])[back].to(found.distance)

@@ -55,6 +55,7 @@ class DenoisingModel(Saved):
     """A network that can be asked for samples. A model defines `denoise` and `levels`.
     Raises `ValueError` for parts that do not fit."""
     sampling = Sampling() # what is best for this model where nothing is asked
+    denoise:Callable[..., Tensor]; levels:Callable[..., Tensor] # each model defines them
     def __init__(self,
         net:nn.Module, # the only part that is trained
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
@@ -147,8 +148,9 @@ def as_labels(
 )->Tensor|None: # long `[n]`, where the model is
     "Bring labels into the form that networks take; raises `ValueError` where they do not fit."
     if labels is None: return None
-    several = isinstance(labels, list | tuple) and any(isinstance(v, str) for v in labels)
-    if several or isinstance(labels, str): labels = _numbered(model, labels)
+    if isinstance(labels, str): labels = _numbered(model, labels)
+    elif isinstance(labels, list | tuple) and any(isinstance(v, str) for v in labels):
+        labels = [_numbered(model, v) if isinstance(v, str) else int(v) for v in labels]
     try: y = torch.as_tensor(labels, device=model.device)
     except (TypeError, ValueError, RuntimeError): y = None
     if y is None or y.is_floating_point() or y.dtype == torch.bool:
@@ -161,15 +163,13 @@ def as_labels(
         raise ValueError("labels were asked of a network without classes: build it with `num_classes`")
     return y.long()
 
-def _numbered(model:DenoisingModel, labels:str|Sequence)->int|list[int]:
-    "Numbers for names; raises `ValueError` that lists the names there are."
-    if not isinstance(labels, str):
-        return [_numbered(model, v) if isinstance(v, str) else int(v) for v in labels]
+def _numbered(model:DenoisingModel, name:str)->int:
+    "The number of a class; raises `ValueError` that lists the names there are."
     names = list(model.card.get("classes") or [])
-    if labels in names: return names.index(labels)
+    if name in names: return names.index(name)
     has = (f"this model's classes are {', '.join(names)}"
            if names else "this model's card names no classes: ask by number, from 0")
-    raise ValueError(f"there is no class {labels!r}: {has}")
+    raise ValueError(f"there is no class {name!r}: {has}")
 
 # %% ../../nbs/4_models/20_base.ipynb #30ac2582
 @patch
@@ -245,16 +245,17 @@ def sample(self:DenoisingModel,
 )->Tensor: # `[n, *data_shape]`, in [-1, 1]
     "Draw `n` samples."
     seed = int(torch.randint(2**31, ())) if seed is None else seed
-    how = dict(guidance_scale=guidance_scale, sampler=sampler,
-               n_steps=n_steps, seed=seed, spacing=spacing, sigmas=sigmas,
-               threshold=threshold, guidance_rescale=guidance_rescale,
-               guidance_interval=guidance_interval, **options)
+    how:dict[str, Any] = dict(
+        guidance_scale=guidance_scale, sampler=sampler, n_steps=n_steps, seed=seed, spacing=spacing,
+        sigmas=sigmas, threshold=threshold, guidance_rescale=guidance_rescale,
+        guidance_interval=guidance_interval, **options)
     y, out = as_labels(self, labels, n), []
     for i in progress_bar(range(0, n, batch_size), desc="sampling",
                           **({"disable": True} if n <= batch_size else {})):
         part = slice(i, min(i + batch_size, n))
-        some = {"labels": None if y is None else y[part], "noise": None if noise is None else noise[part]}
-        out.append(final(self.sample_iter(part.stop - i, start=i, **some, **how)))
+        some = None if y is None else y[part]
+        z = None if noise is None else noise[part]
+        out.append(final(self.sample_iter(part.stop - i, some, noise=z, start=i, **how)))
     if not out: raise ValueError(f"`n` is {n}: ask for at least one sample")
     return torch.cat(out)
 

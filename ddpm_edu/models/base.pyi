@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """What all models share: `DenoisingModel` with `sample` and `sample_iter`, the defaults in `Sampling`, labels
 by number or name (`as_labels`), and `load`, which gives a saved model back."""
+from dataclasses import field
 from typing import Any
 import inspect
 import itertools
@@ -39,6 +40,7 @@ class DenoisingModel(Saved):
     """A network that can be asked for samples. A model defines `denoise` and `levels`.
     Raises `ValueError` for parts that do not fit."""
     sampling = Sampling() # what is best for this model where nothing is asked
+    denoise:Callable[..., Tensor]; levels:Callable[..., Tensor] # each model defines them
     net: nn.Module
     data_shape: tuple
     p_uncond: float
@@ -137,8 +139,8 @@ def as_labels(
     "Bring labels into the form that networks take; raises `ValueError` where they do not fit."
     ...
 
-def _numbered(model:DenoisingModel, labels:str|Sequence)->int|list[int]:
-    "Numbers for names; raises `ValueError` that lists the names there are."
+def _numbered(model:DenoisingModel, name:str)->int:
+    "The number of a class; raises `ValueError` that lists the names there are."
     ...
 
 def _options(fn:Callable, options:dict[str, Any], noise_sampler:Callable)->dict[str, Any]:

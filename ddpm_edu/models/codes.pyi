@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """Diffusion of something other than pixels: `CodeDiffusion` is the base of models that `encode` images and
 `decode` samples; `guided_by_channel` guides each channel of a code by its share."""
+from dataclasses import field
 from typing import Any
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -231,7 +231,7 @@ def load_saved(
     name_or_path:str|os.PathLike, # a file that `save` wrote, or the name of weights that ship
     net:nn.Module|None=None, # the network, if it is not one of this package
     device:torch.device|str|None=None, # where to; `default_device()` if left out
-)->Saved: # ready to use
+)->Any: # a `Saved`, ready to use
     """Get back what was saved, with its `card`.
     Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."""
     if isinstance(net, type):
@@ -240,10 +240,12 @@ def load_saved(
     tensors, config = read_file(path)
     config = _upgraded(path, config)
     name, called, args = _part(path, config, "model")
-    if not hasattr(kind := public_class(name), "save"):
+    kind:Any = public_class(name)
+    if not hasattr(kind, "save"):
         raise ValueError(f"{path} was saved from a {called}, which is no model of this package")
-    model = _build(path, "model", kind, args, tensors) if "net" not in config else _with_net(path,
-        kind, args, tensors, config, net)
+    model:Any
+    if "net" in config: model = _with_net(path, kind, args, tensors, config, net)
+    else: model = _build(path, "model", kind, args, tensors)
     model.card = config["card"] if isinstance(config.get("card"), dict) else {}
     return model.to(device or default_device()).eval()
 

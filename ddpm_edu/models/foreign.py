@@ -24,6 +24,7 @@ from .karras import KarrasDiffusion
 class ForeignNet(nn.Module):
     """Somebody else's network behind contract 1, `net(x, t, y=None, **cond)`.
     Raises `ValueError` for labels that it has no meaning for."""
+    conditions:Tensor|None; times:Tensor|None # buffers, as they were given
     def __init__(self,
         model:nn.Module, # the stranger
         call:Callable, # `call(model, x, t, given, **cond)`; `given`: a class, a row of `conditions`, `None`
@@ -34,8 +35,8 @@ class ForeignNet(nn.Module):
         quantize:bool=False, # it knows whole steps only
     ):
         super().__init__()
-        self.model, self.call, self.num_classes, self.null_class, self.quantize = (model,
-            call, num_classes, null_class, quantize)
+        self.model, self.call, self.quantize = model, call, quantize
+        self.num_classes, self.null_class = num_classes, null_class
         self.register_buffer("conditions", conditions, persistent=False)
         self.register_buffer("times", times, persistent=False)
         if times is not None: self.T = len(times)
@@ -131,14 +132,14 @@ def from_openai(
     Raises `ValueError` for parts that cannot be read."""
     betas = torch.as_tensor(getattr(diffusion, "betas", diffusion), dtype=torch.float64)
     shape = _image_shape(data_shape, getattr(model, "in_channels", None), getattr(model, "image_size", None))
-    classes, times = _classes(getattr(model, "num_classes", None),
-                              null_class), _openai_times(diffusion, len(betas))
-    net, options = ForeignNet(model, _ask_openai, **classes,
-                              times=times, quantize=quantize), _hidden(null_class) | options
+    classes = _classes(getattr(model, "num_classes", None), null_class)
+    net = ForeignNet(model, _ask_openai, **classes, times=_openai_times(diffusion, len(betas)),
+                     quantize=quantize)
+    options = _hidden(null_class) | options
     return GaussianDiffusion(net, betas, shape, objective or _openai_objective(diffusion),
                              quantize=quantize, **options)
 
-def _classes(n:int|None, null_class:int|None)->dict[str, int|None]:
+def _classes(n:int|None, null_class:int|None)->dict[str, Any]:
     "How many labels there are: a null class at the end is none of them."
     return dict(num_classes=(n or 0) - (null_class is not None and null_class == (n or 0) - 1),
                 null_class=null_class)
@@ -150,15 +151,13 @@ def _hidden(null:Any)->dict[str, float]:  # who has a null class saw it in train
 def _prompts(conditions:Tensor|None, uncond:Tensor|None)->dict[str, Any]:
     """A table with a row for each label, and perhaps one for none at its end.
     Raises `ValueError` if the shapes differ."""
-    if conditions is None and uncond is None: return {}
-    if None not in (conditions, uncond) and uncond.shape not in (conditions.shape[1:],
-        (1, *conditions.shape[1:])):
+    if conditions is None: return {} if uncond is None else dict(null_class=0, conditions=uncond[None])
+    n, row = len(conditions), conditions.shape[1:]
+    if uncond is None: return dict(num_classes=n, conditions=conditions)
+    if uncond.shape not in (row, (1, *row)):
         raise ValueError(f"`uncond` has shape {list(uncond.shape)} "
                          f"and `conditions` {list(conditions.shape)}: give one row of them")
-    n = 0 if conditions is None else len(conditions)
-    parts = [] if conditions is None else [conditions]
-    if uncond is not None: parts.append(uncond.reshape(1, *conditions.shape[1:]) if n else uncond[None])
-    return dict(num_classes=n, null_class=None if uncond is None else n, conditions=torch.cat(parts))
+    return dict(num_classes=n, null_class=n, conditions=torch.cat([conditions, uncond.reshape(1, *row)]))
 
 def _ask_compvis(model:Any, x:Tensor, t:Tensor, given:Tensor|None, **cond:Any)->Tensor:
     return model.apply_model(x, t, cond.pop("cond", given), **cond)
@@ -178,7 +177,7 @@ def from_compvis(
     net = ForeignNet(model, _ask_compvis, **_prompts(conditions, uncond), quantize=quantize)
     options = dict(objective=getattr(model, "parameterization", "eps"),
                    threshold=None) | _hidden(uncond) | options
-    return GaussianDiffusion(net, betas_from_alphas_cumprod(model.alphas_cumprod),
+    return GaussianDiffusion(net, betas_from_alphas_cumprod(torch.as_tensor(model.alphas_cumprod)),
                              shape, **options, quantize=quantize)
 
 # %% ../../nbs/4_models/70_foreign.ipynb #4254befb

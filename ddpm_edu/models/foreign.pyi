@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """Models from other libraries as ours: `from_openai`, `from_compvis`, `from_diffusers` and `from_v_diffusion`
 give a model that samples like any here; `ForeignNet` is the network inside."""
+from dataclasses import field
 from typing import Any
 import math
 from collections.abc import Callable, Sequence
@@ -14,11 +15,12 @@ from .karras import KarrasDiffusion
 class ForeignNet(nn.Module):
     """Somebody else's network behind contract 1, `net(x, t, y=None, **cond)`.
     Raises `ValueError` for labels that it has no meaning for."""
+    conditions:Tensor|None; times:Tensor|None # buffers, as they were given
     model: nn.Module
     call: Callable
+    quantize: bool
     num_classes: int
     null_class: int | None
-    quantize: bool
     T: Any
     def __init__(self,
         model:nn.Module, # the stranger
@@ -75,7 +77,7 @@ def from_openai(
     Raises `ValueError` for parts that cannot be read."""
     ...
 
-def _classes(n:int|None, null_class:int|None)->dict[str, int|None]:
+def _classes(n:int|None, null_class:int|None)->dict[str, Any]:
     "How many labels there are: a null class at the end is none of them."
     ...
 

@@ -29,6 +29,9 @@ from .objectives import get_objective
 class GaussianDiffusion(DenoisingModel):
     """A diffusion model in discrete time (Ho et al. 2020); only `net` is trained.
     Raises `ValueError` for parts that do not fit."""
+    log_sigmas:Tensor; sqrt_alphas_cumprod:Tensor; sqrt_one_minus_alphas_cumprod:Tensor # buffers `[T]`
+    sqrt_recip_alphas_cumprod:Tensor; sqrt_recipm1_alphas_cumprod:Tensor; posterior_variance:Tensor
+    posterior_mean_coef1:Tensor; posterior_mean_coef2:Tensor; posterior_log_variance_clipped:Tensor
     def __init__(self,
         net:nn.Module, # `net(x, t)` or `net(x, t, y)`, with `t` in 0 … T-1
         betas:Tensor, # `[T]`, the schedule: variance of the noise added at each step
@@ -65,8 +68,8 @@ def q_sample(self:GaussianDiffusion,
     "Jump to step `t` of the forward process (Ho et al. 2020, eq. 4)."
     t = torch.as_tensor(t, device=x0.device).expand(len(x0))
     noise = torch.randn_like(x0) if noise is None else noise
-    return expand(self.sqrt_alphas_cumprod[t], x0) * x0 + expand(self.sqrt_one_minus_alphas_cumprod[t],
-        x0) * noise
+    a, s = self.sqrt_alphas_cumprod[t], self.sqrt_one_minus_alphas_cumprod[t]
+    return expand(a, x0) * x0 + expand(s, x0) * noise
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #f468eb57
 @patch
@@ -173,7 +176,7 @@ def _one_step(self:GaussianDiffusion, sampler:Callable,
     D = self.denoiser(guidance_scale, threshold)
     D, sigmas = D if y is None else partial(D, y=y), torch.stack([s, s2.double()])
     *_, step = in_eval(self, from_infinity(sampler)(D, self.start(x, s.item()), sigmas, **options))
-    return step.vp, step.x0
+    return step.vp, step.x0  # type: ignore[return-value]
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #ea19e787
 @patch
@@ -244,8 +247,8 @@ def predict_start_from_noise(self:GaussianDiffusion,
     noise:Tensor, # `[B, ...]`, the noise in it
 )->Tensor: # `[B, ...]` clean data
     "Solve the forward jump for the clean data (Ho et al. 2020, eq. 15)."
-    return expand(self.sqrt_recip_alphas_cumprod[t],
-                  x) * x - expand(self.sqrt_recipm1_alphas_cumprod[t], x) * noise
+    a, s = self.sqrt_recip_alphas_cumprod[t], self.sqrt_recipm1_alphas_cumprod[t]
+    return expand(a, x) * x - expand(s, x) * noise
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #551b9cc6
 @patch

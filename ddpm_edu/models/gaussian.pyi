@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """Diffusion in discrete time: `GaussianDiffusion(net, betas, data_shape)` trains by its `loss` and draws by
 its `sample`; the names of Ho et al. 2020 (`q_sample`, `p_sample`, ...) are methods of it."""
+from dataclasses import field
 from typing import Any
 import math
 from collections.abc import Callable, Sequence
@@ -20,6 +21,9 @@ from .objectives import get_objective
 class GaussianDiffusion(DenoisingModel):
     """A diffusion model in discrete time (Ho et al. 2020); only `net` is trained.
     Raises `ValueError` for parts that do not fit."""
+    log_sigmas:Tensor; sqrt_alphas_cumprod:Tensor; sqrt_one_minus_alphas_cumprod:Tensor # buffers `[T]`
+    sqrt_recip_alphas_cumprod:Tensor; sqrt_recipm1_alphas_cumprod:Tensor; posterior_variance:Tensor
+    posterior_mean_coef1:Tensor; posterior_mean_coef2:Tensor; posterior_log_variance_clipped:Tensor
     objective: str
     quantize: bool
     table: Any

@@ -168,7 +168,8 @@ def coefficients(self:KarrasDiffusion,
     x:Tensor, # `[B, ...]`, what they belong to
 )->tuple[Tensor, Tensor, Tensor, Tensor]: # c_skip, c_out and c_in, to be multiplied with `x`, and times `[B]`
     "What the network and the preconditioning need to know of noise levels."
-    return *(expand(c, x) for c in preconditioning(sigma, self.sigma_data)), self.sigma_to_t(sigma)
+    skip, out, inside = (expand(c, x) for c in preconditioning(sigma, self.sigma_data))
+    return skip, out, inside, self.sigma_to_t(sigma)
 
 # %% ../../nbs/4_models/50_karras.ipynb #32b5f2c5
 @patch

@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """Diffusion at any noise level (Karras et al. 2022): `KarrasDiffusion(net, data_shape, sigma_data)`. Levels
 of training come from `DENSITIES`, weighings from `WEIGHTS`; `preconditioning` gives the four coefficients."""
+from dataclasses import field
 from typing import Any
 import inspect
 import math

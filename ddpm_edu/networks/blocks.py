@@ -20,6 +20,7 @@ from torch.nn import functional as F
 class Sinusoid(nn.Module):
     """Sines and cosines of the time in turns, without parameters (Vaswani et al. 2017, §3.5).
     Raises `ValueError` for an odd or tiny `dim`."""
+    omega:Tensor; offset:Tensor # buffers `[dim]`: the speeds, and what they are at t = 0
     def __init__(self,
         dim:int, # width of the embedding: even and at least 4
     )->None:
@@ -186,13 +187,13 @@ class PreActBlock(Conditional):
         num_groups:int=8, # groups of both normalisations; must divide in_channels and out_channels
     )->None:
         super().__init__()
-        self.norm1, self.conv1 = group_norm(num_groups, in_channels), nn.Conv2d(in_channels,
-            out_channels, 3, padding=1)
+        self.norm1 = group_norm(num_groups, in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.emb = nn.Linear(emb_dim, 2 * out_channels)
-        self.norm2, self.conv2 = group_norm(num_groups, out_channels), nn.Conv2d(out_channels,
-            out_channels, 3, padding=1)
+        self.norm2 = group_norm(num_groups, out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
-        nn.init.zeros_(self.conv2.weight); nn.init.zeros_(self.conv2.bias)
+        for p in self.conv2.parameters(): nn.init.zeros_(p)
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #4a5a8ae7
 @patch

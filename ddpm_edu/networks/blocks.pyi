@@ -2,6 +2,7 @@
 """The layers of the networks: `TimeEmbedding` and `LabelEmbedding`, the blocks `ConvEmbed`, `ResBlock` and
 `PreActBlock`, `MultiheadAttention`, `Downsample` and `Upsample`. All but the embeddings take `[B, C, H,
 W]`."""
+from dataclasses import field
 from typing import Any
 import math
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 class Sinusoid(nn.Module):
     """Sines and cosines of the time in turns, without parameters (Vaswani et al. 2017, §3.5).
     Raises `ValueError` for an odd or tiny `dim`."""
+    omega:Tensor; offset:Tensor # buffers `[dim]`: the speeds, and what they are at t = 0
     def __init__(self,
         dim:int, # width of the embedding: even and at least 4
     )->None:

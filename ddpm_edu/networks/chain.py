@@ -28,6 +28,7 @@ def call_layer(
 class ConditionalChain(Conditional):
     """Layers one after another; those that are `Conditional` get the conditions too.
     Raises `TypeError` for a layer that is no module."""
+    _modules:dict[str, nn.Module] # type: ignore[assignment]
     def __init__(self,
         *layers:nn.Module, # layers that are named by their position: "0", "1", ...
         **named:nn.Module, # further layers, by name

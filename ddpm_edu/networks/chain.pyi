@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """Networks as lists: `ConditionalChain` hands conditions to the layers that want them,
 `ConditionalSkipConnection` and `ParallelSum` branch; `PointNet` is a network for points made of them."""
+from dataclasses import field
 from typing import Any
 from collections.abc import Callable, Iterator
 import torch
@@ -20,6 +21,7 @@ def call_layer(
 class ConditionalChain(Conditional):
     """Layers one after another; those that are `Conditional` get the conditions too.
     Raises `TypeError` for a layer that is no module."""
+    _modules:dict[str, nn.Module] # type: ignore[assignment]
     def __init__(self,
         *layers:nn.Module, # layers that are named by their position: "0", "1", ...
         **named:nn.Module, # further layers, by name

@@ -75,7 +75,7 @@ def multiply_adds(
 )->dict[nn.Module, int]: # for each convolution, in the order in which they run
     """Count the multiply-adds of the convolutions in one call; those of matrix products and normalisations
     are left out."""
-    work = {}
+    work:dict[nn.Module, int] = {}
     def count(layer:nn.Conv2d, args:tuple, out:Tensor)->None:
         work[layer] = work.get(layer, 0) + out.numel() * layer.weight[0].numel()
     hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, nn.Conv2d)]
@@ -132,7 +132,7 @@ def show_unet(
     for level in range(rows[len(rows) // 2].level + 1):
         i = [i for i, r in enumerate(rows) if r.level == level]
         _mark_level(ax, [rows[j] for j in i], [boxes[j] for j in i], boxes[-1][0] + 5, total)
-    for kind, i in _COLOURS.items(): ax.bar(0, 0, color=PALETTE[i], label=kind)
+    for kind, number in _COLOURS.items(): ax.bar(0, 0, color=PALETTE[number], label=kind)
     ax.set_title(f"{type(net).__name__}: {len(rows)} layers, {total:,} parameters", fontsize=9, loc="left")
     ax.axis("off")
     ax.legend(fontsize=7, frameon=False, ncol=4, handlelength=1,

@@ -9,8 +9,8 @@ __all__ = ['COMBINE', 'middle_layers', 'UNetConfig', 'block_class', 'UNet']
 # %% ../../nbs/3_networks/30_unet.ipynb #c15dbf84
 import operator
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 import torch
@@ -69,7 +69,8 @@ def _inside(
                             **up, **{f"upsample_{i + 1}": Upsample(c[i + 1], c[i])})
 
 # %% ../../nbs/3_networks/30_unet.ipynb #ffda1466
-COMBINE = {"cat": lambda time, label: torch.cat([time, label], dim=1), "sum": torch.add, "product": torch.mul}
+COMBINE:dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cat": lambda time, label: torch.cat([time, label], dim=1), "sum": torch.add, "product": torch.mul}
 
 @dataclass(eq=False)
 class UNetConfig:
@@ -140,6 +141,7 @@ def block_class(
 class UNet(nn.Module, UNetConfig):
     """The nested UNet. `forward(x, t, y=None)`.
     Raises `ValueError` for arguments that are impossible or do not fit each other."""
+    divisor:int = field(init=False) # the sides of images are multiples of it
     def __post_init__(self)->None:
         nn.Module.__init__(self)
         self.check()
@@ -164,7 +166,8 @@ def _build(self:UNet)->None:
     init = nn.Conv2d(self.in_channels * area, m, 3, padding=1)
     final = nn.Conv2d(m, (self.out_channels or self.in_channels) * area, 3, padding=1)
     self._wire(init, final, block=self.block, emb_dim=emb_dim, num_groups=self.block_groups)
-    if self.zero_final: nn.init.zeros_(final.weight); nn.init.zeros_(final.bias)
+    if self.zero_final:
+        for p in final.parameters(): nn.init.zeros_(p)
 
 # %% ../../nbs/3_networks/30_unet.ipynb #d3662471
 @patch
@@ -214,7 +217,7 @@ def embed(self:UNet,
     Raises `ValueError` or `TypeError` for labels or a vector that do not fit."""
     if self.num_classes or y is not None: y = check_labels(y, self.num_classes, len(t), t.device)
     time = self.time(t) if aug is None else self._augmented(self.time(t), aug)
-    if not self.num_classes: return time
+    if self.label is None: return time
     return COMBINE[self.combine_embeddings](time, self.label(y))
 
 @patch

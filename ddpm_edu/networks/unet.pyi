@@ -1,11 +1,12 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """The UNet, nested: `UNet(in_channels, model_channels, T, channel_multipliers, ...)`; its arguments are the
 fields of `UNetConfig`, and `middle_layers` makes the innermost level."""
+from dataclasses import field
 from typing import Any
 import operator
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from functools import partial
 import torch
 from fastcore.basics import patch
@@ -45,7 +46,7 @@ def _inside(
 )->ConditionalChain: # maps [B, c[i-1], H, W] to [B, c[i], H, W]
     "What lies inside `skip_i`: a whole network, one size smaller."
     ...
-COMBINE: dict
+COMBINE: dict[str, Callable[[Tensor, Tensor], Tensor]]
 
 @dataclass(eq=False)
 class UNetConfig():
@@ -85,8 +86,8 @@ def block_class(
 class UNet(nn.Module, UNetConfig):
     """The nested UNet. `forward(x, t, y=None)`.
     Raises `ValueError` for arguments that are impossible or do not fit each other."""
-    config: dict
-    block: Any
+    divisor:int = field(init=False) # the sides of images are multiples of it
+    config: dict = field(init=False)
     def __post_init__(self)->None:
         ...
     def _build(self:UNet)->None:

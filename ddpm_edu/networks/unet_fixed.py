@@ -33,11 +33,11 @@ class UNetFixed(UNet):
         out_channels:int|None=None, # channels of the result; as many as in_channels if None
         block:type[Conditional]|str=ResBlock, # called as block(in, out, emb_dim=, num_groups=)
     )->None:
-        args = dict(in_channels=in_channels, model_channels=model_channels,
-                    T=T, num_classes=num_classes, block_groups=block_groups,
-            num_attention_heads=num_attention_heads, combine_embeddings=combine_embeddings,
-                    patch_size=patch_size,
-            out_channels=out_channels, block=block)
+        args:dict[str, Any] = dict(
+            in_channels=in_channels, model_channels=model_channels, T=T, num_classes=num_classes,
+            block_groups=block_groups, num_attention_heads=num_attention_heads,
+            combine_embeddings=combine_embeddings, patch_size=patch_size, out_channels=out_channels,
+            block=block)
         super().__init__(**args)
         self.config = {k: self.config[k] for k in args}
 
@@ -51,11 +51,12 @@ def _wire(self:UNetFixed,
 )->None:
     "Make the sixteen layers: down, middle, up."
     m, new = self.model_channels, partial(block, **options)
-    self.downs = ConditionalChain(init=init, down_1=new(m, m),
-                                  downsample_1=Downsample(m, m), down_2=new(m, m),
+    self.downs = ConditionalChain(
+        init=init, down_1=new(m, m), downsample_1=Downsample(m, m), down_2=new(m, m),
         downsample_2=Downsample(m, 2*m), down_3=new(2*m, 2*m), down_4=nn.Conv2d(2*m, 4*m, 3, padding=1))
     self.middle = ConditionalChain(**middle_layers(4*m, self.num_attention_heads, block, **options))
-    self.ups = ConditionalChain(up_3=new(6*m, 4*m), upsample_3=Upsample(4*m, 2*m), up_2=new(3*m, 2*m),
+    self.ups = ConditionalChain(
+        up_3=new(6*m, 4*m), upsample_3=Upsample(4*m, 2*m), up_2=new(3*m, 2*m),
         upsample_2=Upsample(2*m, m), up_1=new(2*m, m), final=final)
 
 # %% ../../nbs/3_networks/50_unet_fixed.ipynb #e0591eef

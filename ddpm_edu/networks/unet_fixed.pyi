@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """The same UNet of three levels, written flat: `UNetFixed`, equal to `UNet` to the last bit; `copy_weights`
 takes the weights over in either direction."""
+from dataclasses import field
 from typing import Any
 from functools import partial
 from fastcore.basics import patch

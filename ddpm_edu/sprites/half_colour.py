@@ -36,7 +36,8 @@ def from_half_colour(
 )->Tensor: # `[B, 3, 2H, 2W]`
     "The way back."
     r, g, b = _WEIGHTS
-    y, blue, red = F.pixel_shuffle(z[:, :4], 2), *F.interpolate(z[:, 4:] / _GAIN, scale_factor=2).split(1, 1)
+    y = F.pixel_shuffle(z[:, :4], 2)
+    blue, red = F.interpolate(z[:, 4:] / _GAIN, scale_factor=2).split(1, 1)
     colour = torch.cat([red, -(r * red + b * blue) / g, blue], 1)
     if not fit: return y + colour
     y = y.clamp(-1, 1)
@@ -58,7 +59,7 @@ def _palette(
     y = p @ p.new_tensor(_WEIGHTS)
     f = torch.stack([y, 1.5 * (p[:, 0] - y), 1.5 * (p[:, 2] - y)], 1); c = f[free][:1]
     while len(c) < n: c = torch.cat([c, f[free][torch.cdist(f[free], c).amin(1).argmax()][None]])
-    member, votes = p.new_zeros(len(p), n), 0.
+    member, votes = p.new_zeros(len(p), n), p.new_zeros(())
     for k in range(20):
         if k >= 15 and flat:
             votes = F.conv2d(member.T.reshape(n, 1, *size), _NEAR.to(p)[None, None],
@@ -82,7 +83,7 @@ def few_colours(
         paper, ink = p.amin(1) > white, p.amax(1) < black
         free = ~(paper | ink)
         p[paper], p[ink] = 1., -1.
-        if free.any(): p[:] = _palette(p, x.shape[2:], free, n, flat)
+        if free.any(): p[:] = _palette(p, (x.shape[2], x.shape[3]), free, n, flat)
     return out.unflatten(1, x.shape[2:]).movedim(-1, 1).contiguous()
 
 # %% ../../nbs/7_sprites/30_half_colour.ipynb #08d2f753

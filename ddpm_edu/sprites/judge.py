@@ -121,9 +121,9 @@ def sprite_score(
     judge:SpriteClassifier|None=None, # the one that ships if left out
 )->SpriteScore:
     "Measure sprites by the protocol Sprites-v1. Raises `ValueError` as `extract` does."
-    judge = load_saved("sprite_classifier", device="cpu") if judge is None else judge
-    f, r = (extract(v.cpu(), judge.features, name=name) for v,
-            name in ((images, "images"), (reference, "reference")))
-    with torch.no_grad(): faulty = (judge.heads[0](f.float()).argmax(1) != 0).double().mean().item()
+    by:SpriteClassifier = judge or load_saved("sprite_classifier", device="cpu")
+    f = extract(images.cpu(), by.features, name="images")
+    r = extract(reference.cpu(), by.features, name="reference")
+    with torch.no_grad(): faulty = (by.heads[0](f.float()).argmax(1) != 0).double().mean().item()
     return SpriteScore(mmd(f, r), frechet_distance(*moments(f), *moments(r)),
                        *compare_manifolds(r.float(), f.float()), faulty)

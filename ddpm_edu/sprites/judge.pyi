@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """A measure for sprites: `SpriteClassifier` learned to name what `corrupt` did to a sprite; `sprite_score` is
 a distance between sets of sprites in its features."""
+from dataclasses import field
 from typing import Any
 from collections.abc import Callable
 from typing import NamedTuple
@@ -64,8 +65,6 @@ class SpriteScore(NamedTuple):
     "How far a collection of sprites is from the reference; of real ones it is the floor."
     kernel: float # unbiased kernel distance, smaller is better
     frechet: float # Fréchet distance, smaller is better; depends on the number of images
-    precision: float; recall: float; coverage: float # shares, larger is better
-    precision: float; recall: float; coverage: float # shares, larger is better
     precision: float; recall: float; coverage: float # shares, larger is better
     faulty: float # share of the images in which the reader sees a fault
 

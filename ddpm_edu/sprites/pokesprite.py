@@ -84,7 +84,7 @@ def sprite_files(path:Path)->dict[str, bytes]:
     place_of = lambda name: re.search(r"(?:^|/)pokemon-gen8/((?:regular|shiny)/[^/]+\.png)$", name)
     if path.is_file():
         found = dict(read_members(path, place_of, skip_links=True))
-        return {place_of(name)[1]: blob for name, blob in found.items()}
+        return {m[1]: blob for name, blob in found.items() if (m := place_of(name))}
     if not path.is_dir():
         raise FileNotFoundError(f"there is neither a folder nor an archive `{path}`: "
                                 f"give what `npm pack pokesprite-images@2.7.0` wrote")
@@ -109,8 +109,9 @@ def _checked(path:Path)->list[np.ndarray]:
         for e in manifest():
             name = f"{kind}/{e.name}.png"
             if name not in files: missing.append(name); continue
-            out.append(decode_sprite(files[name]))
-            if out[-1] is None or pixel_sum(out[-1]) != getattr(e, kind): wrong.append(name)
+            sprite = decode_sprite(files[name])
+            if sprite is None or pixel_sum(sprite) != getattr(e, kind): wrong.append(name)
+            else: out.append(sprite)
     if not missing and not wrong: return out
     said = [f"{len(names):,} of {2 * len(manifest()):,} "
             f"sprites are {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
@@ -127,7 +128,7 @@ def _cache_file(size:int)->tuple[Path, str]:
     return cache_folder() / f"pokesprite-{size}-{print_}.safetensors", print_
 
 def _crc(kept:dict[str, Tensor])->str:
-    return str(zlib.crc32(kept["shrunk"].numpy(), zlib.crc32(kept["x"].numpy())))
+    return str(zlib.crc32(kept["shrunk"].numpy().data, zlib.crc32(kept["x"].numpy().data)))
 
 def _recall(size:int)->dict[str, Tensor]|None:
     "What the cache holds, if it is whole."

@@ -10,6 +10,7 @@ __all__ = ['TrainState', 'epochs', 'adam', 'train', 'ema_decay', 'ema', 'budget'
 # %% ../../nbs/5_training/10_loop.ipynb #f4dacd0b
 import itertools
 import math
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -75,14 +76,15 @@ def _step(
     """One optimiser step, left out where the gradient is not finite; labels and conditions follow `x` to its
     device."""
     there = {k: v.to(x.device, non_blocking=True) for k, v in cond.items()}
-    loss = model.loss(x, y if y is None else y.to(x.device, non_blocking=True), **there).mean()
+    y = y if y is None else y.to(x.device, non_blocking=True)
+    loss = model.loss(x, y, **there).mean()  # type: ignore[operator]
     loss.backward()
     norms = torch._foreach_norm([p.grad for p in params if p.grad is not None])
-    loss, *norms = torch.stack([loss.detach(), *norms]).tolist()       # one wait for the device, not two
-    norm = math.hypot(*norms)
+    mean, *sizes = torch.stack([loss.detach(), *norms]).tolist()  # one wait for the device, not two
+    norm = math.hypot(*sizes)
     if math.isfinite(norm): opt.step()
     opt.zero_grad()
-    return loss, norm
+    return mean, norm
 
 # %% ../../nbs/5_training/10_loop.ipynb #2a81fe4e
 def adam(
@@ -110,7 +112,7 @@ def train(
     p0, conv = params[0], any(p.ndim == 4 for p in params)
     layout = (torch.preserve_format if not conv else torch.channels_last
               if channels_last else torch.contiguous_format)
-    if conv: model.to(memory_format=layout)
+    if conv: model.to(memory_format=layout)  # type: ignore[call-overload]
     opt, images, skipped, t0 = opt or adam(model, lr), 0, 0, time.perf_counter()
     with _threads(1 if p0.device.type == "cpu" and not conv
                   and sum(p.numel() for p in params) < 50_000 else None):
@@ -154,11 +156,11 @@ def ema(
     for s in states:
         if mean is None:
             mean = deepcopy(s.model).eval().requires_grad_(False)
-            pairs = list(mean.parameters()), [p.detach() for p in s.model.parameters()]
+            slow, fast = ([p.detach() for p in m.parameters()] for m in (mean, s.model))
             saved = s.model.state_dict()  # constants, such as a schedule's table, are not in it
             buffers = [(b, c) for (name, b),
                        c in zip(mean.named_buffers(), s.model.buffers()) if name in saved]
-        torch._foreach_lerp_(*pairs, 1 - ema_decay(s.step, max_decay))
+        torch._foreach_lerp_(slow, fast, 1 - ema_decay(s.step, max_decay))
         for b, c in buffers: b.copy_(c)
         s.ema = mean
         yield s
@@ -183,7 +185,7 @@ def budget(
     for name, v in given.items():
         if v is not None and not v > 0:
             raise ValueError(f"there is nothing to train in {v} {name}: give a positive number")
-    if epochs: steps = min(steps or math.inf, max(1, round(epochs * a_pass)))
+    if epochs: steps = min(steps or sys.maxsize, max(1, round(epochs * a_pass)))
     return lambda s: max(s.step / steps if steps else 0., s.seconds / (60 * minutes) if minutes else 0.)
 
 # %% ../../nbs/5_training/10_loop.ipynb #96f2efd0
@@ -227,7 +229,8 @@ def validation_loss(
         torch.manual_seed(0); model.eval()
         for x, y, cond in map(_parts, data.batches(batch_size, seed=0, shuffle=False)):
             cond = {k: v.to(device) for k, v in cond.items()}
-            total += model.loss(x.to(device), y if y is None else y.to(device), **cond).sum().item()
+            y = y if y is None else y.to(device)
+            total += model.loss(x.to(device), y, **cond).sum().item()  # type: ignore[operator]
             seen += len(x)
             if seen >= n: break
     model.train(was)
@@ -293,9 +296,10 @@ def fit(
 )->dict[str, Any]: # losses and totals: see `history`
     """Train with averaged weights, falling learning rate and a progress bar.
     Ctrl-C ends it early and leaves a usable model."""
-    done, log = budget(data, batch_size, epochs, steps, minutes), {}
+    done = budget(data, batch_size, epochs, steps, minutes)
+    log:dict[str, Any] = {}
     model.to(device or default_device()); opt = opt or adam(model, lr)
-    states = train(model, data, batch_size=batch_size, seed=seed, opt=opt)
+    states:Iterator[TrainState] = train(model, data, batch_size=batch_size, seed=seed, opt=opt)
     states = ema(anneal(until(states, done), opt, done), max_decay)
     if valid is not None: states = validate(states, valid)
     for stage in stages: states = stage(states)
@@ -315,7 +319,7 @@ def _run(
         print(f"stopped at step {log['steps']}: "
               f"the model has the averaged weights up to there and can be used")
     finally:
-        states.close()
+        states.close()  # type: ignore[attr-defined]
         if mean is not None: model.load_state_dict(mean.state_dict())
         model.eval()
     return log

@@ -92,7 +92,7 @@ def muon(
     params = [p for p in model.parameters() if p.requires_grad]
     matrices = [p for p in params if p.ndim >= 2 and id(p) not in tables]
     rest = [p for p in params if p.ndim < 2 or id(p) in tables]
-    both = [Muon(matrices, lr, momentum)] if matrices else []
+    both:list[torch.optim.Optimizer] = [Muon(matrices, lr, momentum)] if matrices else []
     if rest:
         both.append(torch.optim.Adam(rest, adam_lr, betas=(.9, .99),
                                      fused=rest[0].device.type in ("cpu", "cuda")))

@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """An optimiser for matrices: `Muon` makes steps of equal strength in all directions (by `orthogonalised`);
 `muon(model)` combines it with Adam for everything else."""
+from dataclasses import field
 from typing import Any
 from collections.abc import Iterable, Sequence
 import torch

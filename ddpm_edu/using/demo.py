@@ -26,7 +26,7 @@ from ..training.optimizers import muon
 from ..measuring.frechet import fld
 
 # %% ../../nbs/8_using/90_demo.ipynb #9a182b70
-HOW = dict(sampler="dpmpp_2m_sde", guidance_scale=1.25) # how the demonstration asks for digits
+HOW:dict[str, Any] = dict(sampler="dpmpp_2m_sde", guidance_scale=1.25) # how the demonstration asks for digits
 
 def sheet(
     model:DenoisingModel, # trained, with ten classes
@@ -58,8 +58,8 @@ def score(
     """FLD of the same number of samples of each model and of real training digits; no guidance, all classes
     equally often."""
     y = torch.arange(n) % 10
-    drawn = {k: m.sample(n, y.to(m.device), n_steps=n_steps, seed=0, sampler=HOW["sampler"]) for k,
-             m in models.items()}
+    drawn = {k: m.sample(n, y.to(m.device), n_steps=n_steps, seed=0, sampler=HOW["sampler"])
+             for k, m in models.items()}
     return {k: fld(x) for k, x in drawn.items()} | {"real digits": fld(digits()[:n][0])}
 
 # %% ../../nbs/8_using/90_demo.ipynb #855eacb3

@@ -10,7 +10,7 @@ __all__ = ['default_eta', 'explore_iter', 'explore', 'state_and_guess', 'picture
 import html
 import inspect
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from io import BytesIO
 from typing import Any
@@ -26,6 +26,7 @@ from ..viz.film import spread_frames
 from ..viz.pictures import enlarge, grid, show_images, to_pillow
 from ..denoising.table import SAMPLERS, get_sampler
 from ..models.base import DenoisingModel, takes_labels
+from ..models.files import unwrapped
 
 # %% ../../nbs/8_using/10_panels.ipynb #1e73fdbd
 def default_eta(
@@ -98,20 +99,21 @@ def contact_sheet(
     show_images(x, len(chosen), [f"step {s.i}" for s in chosen] + [f"σ = {s.sigma:.2g}" for s in chosen],
                 scale)
     ax = plt.gca()
+    low, high = sorted(ax.get_ylim())
     for row, name in enumerate(("state", "guess")):
-        ax.text(-2, (row + .6) * ax.get_images()[0].get_array().shape[0] / 2,
-                name, ha="right", va="center", fontsize=8, rotation=90)
+        ax.text(-2, (row + .6) * (high - low) / 2, name, ha="right", va="center", fontsize=8, rotation=90)
 
 # %% ../../nbs/8_using/10_panels.ipynb #859ad5de
 class Newest:
     "Work for the newest request only, in a thread: what is stale is dropped, never queued."
     def __init__(self,
-        make:Callable[[Any], Generator], # request → a generator that does the work, a little at each step
+        make:Callable[[Any], Iterator], # request → a generator that does the work, a little at each step
         done:Callable[[list], None], # gets all that it yielded, if no newer request has come
         failed:Callable[[Exception], None], # gets the error if there was one, with the same condition
     ):
         self.make, self.done, self.failed = make, done, failed
-        self.lock, self.number, self.todo, self.thread = threading.Lock(), 0, [], None
+        self.lock, self.number = threading.Lock(), 0
+        self.todo:list = []; self.thread:threading.Thread|None = None
 
     def ask(self,
         request:Any, # what `make` is called with
@@ -138,7 +140,7 @@ def _work(self:Newest)->None:
 def _steps(self:Newest, number:int, request:Any)->None:
     "One request, as long as it is the newest."
     kept = []
-    with closing(self.make(request)) as steps:
+    with closing(self.make(request)) as steps:  # type: ignore[type-var]
         for step in steps:
             if number != self.number: return
             kept.append(step)
@@ -168,9 +170,9 @@ _STYLE, _WIDE = dict(description_width="5.5em"), dict(width="21em")
 def _controls(model:DenoisingModel, names:Sequence[str]|None, v:dict[str, Any])->dict[str, ipywidgets.Widget]:
     "The controls by the argument of `explore` that they stand for; `v` holds their first values."
     w, look, most = ipywidgets, dict(style=_STYLE, layout=_WIDE), min(100, getattr(model, "T", 100))
-    if names is None:
-        names = getattr(model, "card", {}).get("classes") or range(getattr(model.net, "num_classes", 0) or 0)
-    labels = [("any", -1), *((str(name), k) for k, name in enumerate(names))]
+    n = getattr(unwrapped(model.net), "num_classes", 0) or 0
+    known = names or getattr(model, "card", {}).get("classes") or range(n)
+    labels = [("any", -1), *((str(name), k) for k, name in enumerate(known))]
     eta, out = v["eta"], {}
     if takes_labels(model.net) and len(labels) > 1:
         out["label"] = w.SelectionSlider(options=labels, value=v["label"], description="label", **look)
@@ -202,11 +204,11 @@ class GuidanceExplorer:
             raise ValueError(f"samples of shape {list(self.shape)} are no pictures: "
                              f"give a model of images, 1 or 3 channels")
         self.model, self.options, self.zoom = model, options, max(1, size // self.shape[-1])
-        self.steps, self.error, sampler = [], None, sampler or model.sampling.sampler
-        eta = default_eta(sampler, model) if eta is None else eta
-        self.controls = _controls(model, labels, dict(label=label, guidance_scale=guidance_scale,
-                                                      n_steps=n_steps, sampler=sampler,
-                                                      eta=eta, seed=seed))
+        self.steps:list[Step] = []; self.error:Exception|None = None
+        how = sampler or model.sampling.sampler
+        eta = default_eta(how, model) if eta is None else eta
+        self.controls = _controls(model, labels, dict(
+            label=label, guidance_scale=guidance_scale, n_steps=n_steps, sampler=how, eta=eta, seed=seed))
         self.worker = Newest(self._sample, self._finished, self._failed)
         self._lay_out(); self.ask()
 

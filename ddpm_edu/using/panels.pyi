@@ -1,11 +1,12 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """Sliders in a notebook: `GuidanceExplorer(model)` is the panel, `explore` draws one sample with its whole
 way, `contact_sheet` shows it without widgets."""
+from dataclasses import field
 from typing import Any
 import html
 import inspect
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from io import BytesIO
 import ipywidgets
@@ -18,6 +19,7 @@ from ..viz.film import spread_frames
 from ..viz.pictures import enlarge, grid, show_images, to_pillow
 from ..denoising.table import SAMPLERS, get_sampler
 from ..models.base import DenoisingModel, takes_labels
+from ..models.files import unwrapped
 
 def default_eta(
     sampler:str|Callable, # a name from `SAMPLERS`, or a sampler
@@ -77,15 +79,13 @@ def contact_sheet(
 
 class Newest():
     "Work for the newest request only, in a thread: what is stale is dropped, never queued."
-    make: Callable[[Any], Generator]
+    make: Callable[[Any], Iterator]
     done: Callable[[list], None]
     failed: Callable[[Exception], None]
     lock: threading.Lock
     number: int
-    todo: list
-    thread: Any
     def __init__(self,
-        make:Callable[[Any], Generator], # request → a generator that does the work, a little at each step
+        make:Callable[[Any], Iterator], # request → a generator that does the work, a little at each step
         done:Callable[[list], None], # gets all that it yielded, if no newer request has come
         failed:Callable[[Exception], None], # gets the error if there was one, with the same condition
     ):
@@ -123,8 +123,6 @@ class GuidanceExplorer():
     model: DenoisingModel
     options: Any
     zoom: Any
-    steps: list
-    error: Any
     controls: Any
     worker: Newest
     def __init__(self,

@@ -90,7 +90,9 @@ def _canvas(px:int, limit:float, background:Any)->tuple[FigureCanvasAgg, Axes]:
     canvas = FigureCanvasAgg(Figure(figsize=(px / 100, px / 100), dpi=100))
     ax = canvas.figure.add_axes((.02, .02, .96, .88))
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[])
-    if background is not None: ax.scatter(*checked_points(background).T, s=1.5, color=GREY, linewidths=0)
+    if background is not None:
+        across, up = checked_points(background).T
+        ax.scatter(across, up, 1.5, color=GREY, linewidths=0)
     return canvas, ax
 
 # %% ../../nbs/0_ground/40_film.ipynb #f4791b0a
@@ -106,8 +108,9 @@ def scatter_frames(
 )->list[Image.Image]: # frames for `animate`
     "Paint points as pictures of one size with one set of axes. Raises `ValueError` as `scatter` does."
     frames = spread_frames(frames, None, attr); canvas, ax = _canvas(px, limit, background)
-    first = checked_points(_value(frames[0], attr))
-    dots, out = ax.scatter(*first.T, s=size, c=point_colours(labels, len(first)), alpha=.7, linewidths=0), []
+    across, up = checked_points(_value(frames[0], attr)).T
+    dots = ax.scatter(across, up, size, point_colours(labels, len(up)), alpha=.7, linewidths=0)
+    out = []
     for f, title in zip(frames, titles or _captions(frames), strict=True):
         dots.set_offsets(checked_points(_value(f, attr))); ax.set_title(title, fontsize=9, pad=3)
         canvas.draw()

@@ -78,17 +78,16 @@ def show_images(
 )->None:
     """Show a batch of images as one sheet, brightness fixed: -1 is black, 1 is white.
     Raises `ValueError` as `grid` does."""
-    each = titles is not None and not isinstance(titles, str)
-    if each and len(titles) != len(x):
-        raise ValueError(f"{len(titles)} titles for {len(x)} images: give one each, or a single string")
+    each = titles if titles is not None and not isinstance(titles, str) else None
+    if each is not None and len(each) != len(x):
+        raise ValueError(f"{len(each)} titles for {len(x)} images: give one each, or a single string")
     n, h, w = len(x), *x.shape[-2:]
-    ncol, gap = min(ncol or math.ceil(math.sqrt(n)), n), math.ceil(.36 * w / scale) if each else 1
+    ncol, gap = min(ncol or math.ceil(math.sqrt(n)), n), math.ceil(.36 * w / scale) if each is not None else 1
     sheet = grid(x, ncol, pad=(gap, 1))
     ax = draw_sheet(sheet, ax, .75 * scale * max(ncol, 2 if n == 1 else 1))
-    if not each: ax.set_title(titles or "", fontsize=10)
-    else:
-        for i, title in enumerate(titles):
-            ax.text(i % ncol * (w + 1) + w/2, i // ncol * (h + gap) - 1.5, title, ha="center", fontsize=8)
+    if each is None: ax.set_title(str(titles or ""), fontsize=10)
+    for i, title in enumerate(each or []):
+        ax.text(i % ncol * (w + 1) + w/2, i // ncol * (h + gap) - 1.5, title, ha="center", fontsize=8)
 
 # %% ../../nbs/0_ground/20_pictures.ipynb #97ed30d7
 def check_ending(path:str|Path, ending:str)->None:

@@ -54,9 +54,9 @@ def scatter(
 )->None:
     """Draw points with equal aspect and fixed limits.
     Raises `ValueError` for a wrong shape, NaN, or labels that do not fit."""
-    p = checked_points(points)
+    across, up = checked_points(points).T
     if ax is None: ax = plt.subplots(figsize=(2.6, 2.6), layout="constrained")[1]
-    ax.scatter(*p.T, s=size, c=color or point_colours(labels, len(p)), alpha=alpha, linewidths=0)
+    ax.scatter(across, up, size, color or point_colours(labels, len(up)), alpha=alpha, linewidths=0)
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[])
     ax.set_title(title, fontsize=10)
     for k, name in enumerate(classes or []):
