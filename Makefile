@@ -51,6 +51,7 @@ export: $(STAMP) ## write the library, its doors and stubs from the notebooks; f
 	@$(VENV)/python tools/doors.py
 	@$(VENV)/python tools/stubs.py
 	@$(VENV)/python tools/pages.py
+	@$(VENV)/python tools/pictures.py
 	@$(MAKE) clean-nbs
 
 clean-nbs: $(STAMP) ## strip counts and metadata from the notebooks (outputs stay)

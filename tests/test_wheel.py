@@ -45,13 +45,17 @@ def run(*command, **options):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    "Built from a copy, so that nothing is left in the working tree and nothing left there gets in."
+    """Built from a copy, so that nothing is left in the working tree and nothing left there gets in; by way of
+    the source archive, as `python -m build` does."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("setup.py", "settings.ini", "pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+    for name in ("setup.py", "settings.ini", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "NOTICE",
+                 "CHANGELOG.md", "CITATION.cff"):
         shutil.copy(ROOT/name, source)
     shutil.copytree(ROOT/"ddpm_edu", source/"ddpm_edu", ignore=shutil.ignore_patterns("__pycache__"))
+    run(sys.executable, "-c", f"from setuptools import build_meta; build_meta.build_sdist({str(out)!r})",
+        cwd=source)
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps",
-        "--no-index", "--no-build-isolation", "-w", out, source)
+        "--no-index", "--no-build-isolation", "-w", out, next(out.glob("*.tar.gz")))
     return next(out.glob("ddpm_edu-*.whl"))
 
 
