@@ -78,7 +78,9 @@ def pixel_sum(
     return hashlib.sha256(f"{rgba.shape[1]}x{rgba.shape[0]}:".encode() + seen.tobytes()).hexdigest()[:12]
 
 # %% ../../nbs/7_sprites/20_pokesprite.ipynb #8521b7c1
-def sprite_files(path:Path)->dict[str, bytes]:
+def sprite_files(
+    path:Path, # a folder, or an archive
+)->dict[str, bytes]: # name → bytes of the file
     """The files `regular/name.png` and `shiny/name.png` that a folder or an archive holds in a folder
     `pokemon-gen8`."""
     place_of = lambda name: re.search(r"(?:^|/)pokemon-gen8/((?:regular|shiny)/[^/]+\.png)$", name)
@@ -93,8 +95,10 @@ def sprite_files(path:Path)->dict[str, bytes]:
     return {m[1]: p.read_bytes() for p, name in names.items() if (m := place_of(name)) and p.is_file()}
 
 # %% ../../nbs/7_sprites/20_pokesprite.ipynb #f1fb1f0b
-def decode_sprite(blob:bytes)->np.ndarray|None:
-    "The pixels of a file, bytes `[56, 68, 4]`; `None` for what is no sprite."
+def decode_sprite(
+    blob:bytes, # of a PNG file
+)->np.ndarray|None: # bytes `[56, 68, 4]`
+    "The pixels of a file; `None` for what is no sprite."
     if blob[12:24] != b"IHDR" + b"".join(n.to_bytes(4, "big") for n in FRAME):  # before anything is unpacked
         return None
     try:
