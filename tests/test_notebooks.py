@@ -121,7 +121,7 @@ def test_what_a_reader_gains_nothing_from_is_folded(name):
 
 def test_what_is_folded():
     assert folded("#| hide\nx = 1") and folded("#| code-fold: true\nx = 1") and folded("#| export\nimport os")
-    assert not folded("#| export\nx = 1") and not folded("import os\nx = 1") and not folded("%%bash\nls")
+    assert not folded("#| export\nx = 1") and not folded("import os") and not folded("%%bash\nls")
 
 
 def test_the_documentation_step_runs_over_all_notebooks(tmp_path):

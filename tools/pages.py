@@ -1,8 +1,8 @@
 """Finish the notebooks for reading: fold what a reader gains nothing from, and link each chapter to the one
 before and the one after.
 
-`make export` calls it. Folded in JupyterLab (the first line and three dots stay) are `#| hide` cells, cells
-of imports alone, and the answers of exercises (`#| code-fold: true`). The links stand in a cell of their own
+`make export` calls it. Folded in JupyterLab (the first line and three dots stay) are `#| hide` cells,
+exported cells of imports alone, and the answers of exercises (`#| code-fold: true`). The links stand in a cell of their own
 at the end of a chapter; chapters are read in the order of floors and numbers, tutorials in theirs."""
 import ast
 import json
@@ -37,7 +37,8 @@ def only_imports(source:str)->bool:
 
 def folded(source:str)->bool:
     "Whether JupyterLab shows the first line of a code cell only."
-    return bool(re.match(r"#\|\s*(hide\b|code-fold:\s*true)", source)) or only_imports(source)
+    said = re.match(r"#\|\s*(hide\b|code-fold:\s*true)", source)
+    return bool(said) or (source.startswith("#| export") and only_imports(source))
 
 
 def fold(nb:dict)->None:
