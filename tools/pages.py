@@ -2,8 +2,9 @@
 before and the one after.
 
 `make export` calls it. Folded in JupyterLab (the first line and three dots stay) are `#| hide` cells,
-exported cells of imports alone, and the answers of exercises (`#| code-fold: true`). The links stand in a cell of their own
-at the end of a chapter; chapters are read in the order of floors and numbers, tutorials in theirs."""
+exported cells of imports alone, and the answers of exercises (`#| code-fold: true`), outputs included. The
+links stand in a cell of their own at the end of a chapter; chapters are read in the order of floors and
+numbers, tutorials in theirs."""
 import ast
 import json
 import os
@@ -35,10 +36,11 @@ def only_imports(source:str)->bool:
     return bool(body) and all(isinstance(s, ast.Import | ast.ImportFrom) for s in body)
 
 
-def folded(source:str)->bool:
-    "Whether JupyterLab shows the first line of a code cell only."
-    said = re.match(r"#\|\s*(hide\b|code-fold:\s*true)", source)
-    return bool(said) or (source.startswith("#| export") and only_imports(source))
+def folded(source:str)->dict[str, bool]:
+    "What JupyterLab folds of a code cell: the source, and of an answer the output as well."
+    if re.match(r"#\|\s*code-fold:\s*true", source): return {"outputs_hidden": True, "source_hidden": True}
+    useless = re.match(r"#\|\s*hide\b", source) or (source.startswith("#| export") and only_imports(source))
+    return {"source_hidden": True} if useless else {}
 
 
 def fold(nb:dict)->None:
@@ -46,7 +48,7 @@ def fold(nb:dict)->None:
     for cell in nb["cells"]:
         if cell["cell_type"] != "code": continue
         cell["metadata"].pop("jupyter", None)
-        if folded("".join(cell["source"])): cell["metadata"]["jupyter"] = {"source_hidden": True}
+        if hidden := folded("".join(cell["source"])): cell["metadata"]["jupyter"] = hidden
 
 
 def link(nb:dict, path:Path, nbs:Path, before:tuple[Path, str]|None, after:tuple[Path, str]|None)->None:
