@@ -45,10 +45,11 @@ def run(*command, **options):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """Built from a copy, so that nothing is left in the working tree and nothing left there gets in; by way of
-    the source archive, as `python -m build` does."""
+    """Built from a copy, so that nothing is left in the working tree and nothing left there gets in; by way
+    of the source archive, as `python -m build` does."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("setup.py", "settings.ini", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "NOTICE",
+    for name in ("setup.py", "settings.ini", "pyproject.toml",
+                 "MANIFEST.in", "README.md", "LICENSE", "NOTICE",
                  "CHANGELOG.md", "CITATION.cff"):
         shutil.copy(ROOT/name, source)
     shutil.copytree(ROOT/"ddpm_edu", source/"ddpm_edu", ignore=shutil.ignore_patterns("__pycache__"))

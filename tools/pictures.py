@@ -18,7 +18,8 @@ LIMIT = 12
 def smaller(png:bytes)->bytes:
     "The same picture with at most 256 colours, or the bytes as they came."
     with Image.open(io.BytesIO(png)) as im:
-        if im.mode not in ("RGB", "RGBA") or (im.mode == "RGBA" and im.getextrema()[3] != (255, 255)): return png
+        if im.mode not in ("RGB", "RGBA") or (im.mode == "RGBA" and im.getextrema()[3] != (255, 255)):
+            return png
         full = im.convert("RGB")
     few = full.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     off = np.abs(np.asarray(full, np.int16) - np.asarray(few.convert("RGB"), np.int16)).max(2)
