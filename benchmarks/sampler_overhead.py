@@ -120,8 +120,8 @@ def diffusers():
             for t in scheduler.timesteps:
                 D(scheduler.scale_model_input(state, t), t)
                 state = scheduler.step(x0, t, state).prev_sample
-        return {name: counted(f"diffusers {name}", partial(walk, kind=k, options=options)) for name,
-                (k, options) in kinds.items()}
+        return {name: counted(f"diffusers {name}", partial(walk, kind=k, options=options))
+                for name, (k, options) in kinds.items()}
     return {}
 
 

@@ -128,8 +128,8 @@ def peers():
 
 def compare_peers(data, batch_size, seconds, rounds):
     "Every network through the same loop by hand, in turns; the better layout of each counts."
-    models = {k: GaussianDiffusion(net.train(), cosine_beta_schedule(100), (1, 28, 28)) for k,
-              net in peers().items()}
+    models = {k: GaussianDiffusion(net.train(), cosine_beta_schedule(100), (1, 28, 28))
+              for k, net in peers().items()}
     for m in models.values(): m.net.num_classes = 0
     got = {(k, cl): [] for k in models for cl in (False, True)}
     for _ in range(rounds):

@@ -90,6 +90,6 @@ def test_brownian_path():
     "The same tree as theirs, if the seeds are the same."
     noise, levels = BrownianNoise(0, 2), ANSWERS["brownian/levels"].tolist()
     noise.seeds = [11, 12]
-    ours = torch.stack([noise.between(torch.zeros(2, 3, dtype=torch.float64), a, b) for a,
-                        b in pairwise(levels)])
+    ours = torch.stack([noise.between(torch.zeros(2, 3, dtype=torch.float64), a, b)
+                        for a, b in pairwise(levels)])
     torch.testing.assert_close(ours, ANSWERS["brownian/log"], rtol=1e-9, atol=1e-9)

@@ -106,8 +106,8 @@ def test_no_module_takes_another_ones_private_names():
 def test_chapters_do_not_go_through_the_door_of_their_own_floor():
     through = lambda module, line: re.match(rf"\s*from ddpm_edu\.{module.split('.')[0]} import (?!blocks)",
                                             line)
-    assert [f"{name}: {line}" for name,
-            (module, cells) in CHAPTERS.items() for cell in cells for line in cell.splitlines()
+    assert [f"{name}: {line}"
+            for name, (module, cells) in CHAPTERS.items() for cell in cells for line in cell.splitlines()
             if "." in (module or "") and through(module, line)] == []
 
 

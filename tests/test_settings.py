@@ -53,8 +53,8 @@ def test_the_eight_packages_are_named(package):
 
 def test_every_further_requirement_has_a_reason():
     lines = re.findall(r"^    ([\w.-]+)>=(.*)$", (ROOT/"settings.ini").read_text(encoding="utf-8"), re.M)
-    assert len(lines) > len(CARD) and [name for name,
-                                       rest in lines if name not in CARD and "#" not in rest] == []
+    assert len(lines) > len(CARD) and [name
+                                       for name, rest in lines if name not in CARD and "#" not in rest] == []
 
 
 def test_the_library_names_what_it_imports_and_no_more(package):

@@ -158,8 +158,8 @@ def score(name:str, c:dict, path:Path, a:argparse.Namespace)->None:
     "A line for each seed, unless it is there."
     (model, how), rows = ready(path, c, a), list(csv.DictReader(a.table.open())) if a.table.exists() else []
     reference = "fashion" if c["data"] == "fashion" else "test"
-    size, told = sum(p.numel() for p in model.net.parameters()), ",".join(f"{k}={v}" for k,
-        v in c.items() if v != START[k])
+    size, told = sum(p.numel() for p in model.net.parameters()), ",".join(f"{k}={v}"
+        for k, v in c.items() if v != START[k])
     for seed in a.seeds:
         key = dict(name=name, options=told, images=str(model.card["images"]),
                    sampling=how, calls=str(a.calls), scale=f"{a.scale:g}",

@@ -67,8 +67,8 @@ def data_of(a:argparse.Namespace)->tuple[Sprites, Sprites]:
     "Training data, and what is held out to watch over it."
     if a.creatures:
         hue = "hue" if a.labels else None
-        return tuple(creatures(n, seed, labels=hue) for seed,
-                     n in enumerate((a.creatures, max(50, a.creatures // 8))))
+        return tuple(creatures(n, seed, labels=hue)
+                     for seed, n in enumerate((a.creatures, max(50, a.creatures // 8))))
     trained, held = (pokemon(a.path, labels=a.labels, split=part) for part in ("train", "test"))
     found = (np.flatnonzero(trained.species == name)
              for name in list(dict.fromkeys(trained.species.tolist()))[::a.every])
@@ -220,8 +220,8 @@ def main(a:argparse.Namespace)->None:
         if a.rank: continue
         rows.append({k: round(v, 5) for k, v in at.items()})
         watched = dict(train=trained.subset(slice(0, None, 8)), held=held)
-        rows[-1] |= {f"loss_{k}": round(validation_loss(mean, part, n=len(part)), 5) for k,
-                     part in watched.items()}
+        rows[-1] |= {f"loss_{k}": round(validation_loss(mean, part, n=len(part)), 5)
+                     for k, part in watched.items()}
         print(rows[-1], flush=True)
         weights = dict(model=model.state_dict(), mean=mean.state_dict(), opt=opt.state_dict())
         keep(state, partial(torch.save, weights | dict(rng=torch.get_rng_state(), rows=rows, at=at)))

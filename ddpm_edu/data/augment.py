@@ -71,8 +71,8 @@ def shifts(
         by = (_rand(x, g, 2) * (2 * m + 1)).long().clamp(max=2 * m) - m
         if p < 1: by *= _rand(x, g, 1) < p
         wide = F.pad(x, (m,) * 4, mode="replicate") if fill is None else F.pad(x, (m,) * 4, value=fill)
-        out = torch.stack([im[:, top:top + h, left:left + w] for im,
-                           (left, top) in zip(wide, (m - by).tolist())])
+        out = torch.stack([im[:, top:top + h, left:left + w]
+                           for im, (left, top) in zip(wide, (m - by).tolist())])
         return out, by.to(x.dtype) / m
     return shift
 

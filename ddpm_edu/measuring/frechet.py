@@ -225,8 +225,8 @@ def mmd(
     if min(len(f), len(g)) < 2 * parts:
         raise ValueError(f"{len(f)} and {len(g)} images in {parts} parts "
                          f"leave fewer than 2 in one: give more, or raise `max_size`")
-    return sum(_mmd(a, b) for a,
-               b in zip(f.double().tensor_split(parts), g.double().tensor_split(parts))) / parts
+    return sum(_mmd(a, b)
+               for a, b in zip(f.double().tensor_split(parts), g.double().tensor_split(parts))) / parts
 
 def _mmd(f:Tensor, g:Tensor)->float:
     "`mmd` of one part."

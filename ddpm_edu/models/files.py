@@ -101,8 +101,8 @@ class Saved(nn.Module):
         if net is not None:
             parts["net"] = _described(inner, as_plain(getattr(inner, "config", None), "net.config"))
         prefix = "" if net is None else "net."
-        tensors = {prefix + k: v.to(dtype) if dtype and v.is_floating_point() else v for k,
-                   v in inner.state_dict().items()}
+        tensors = {prefix + k: v.to(dtype) if dtype and v.is_floating_point() else v
+                   for k, v in inner.state_dict().items()}
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in (tensors | self.constants).items()}
         return write_file(path, to_bytes(tensors, metadata={"config": json.dumps(parts)}))
 

@@ -248,6 +248,6 @@ def levels(self:KarrasDiffusion,
     **options:Any, # of the grid, such as `rho`
 )->Tensor: # float64 `[n_steps+1]` noise levels, descending, the last is 0
     "The list of noise levels for a sampler. Raises `ValueError` for unknown names."
-    n, low, high = (own if v is None else v for v,
-                    own in ((n_steps, 20), (sigma_min, self.sigma_min), (sigma_max, self.sigma_max)))
+    n, low, high = (own if v is None else v
+                    for v, own in ((n_steps, 20), (sigma_min, self.sigma_min), (sigma_max, self.sigma_max)))
     return _named(SPACINGS, spacing, "spacing")(n, low, high, **options)

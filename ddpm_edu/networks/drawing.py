@@ -59,8 +59,8 @@ def layer_table(
     out, bottom, paths = {}, (net.divisor // net.patch_size).bit_length(), list(named_layers(net))
     meta = {k: v.detach().to("meta") for k, v in [*net.named_parameters(), *net.named_buffers()]}
     inputs = torch.empty(1, net.in_channels, *size, device="meta"), torch.zeros(1, device="meta")
-    hooks = [layer.register_forward_hook(lambda m, args, y: out.update({m: tuple(y.shape[1:])})) for _,
-             layer in paths]
+    hooks = [layer.register_forward_hook(lambda m, args, y: out.update({m: tuple(y.shape[1:])}))
+             for _, layer in paths]
     try: torch.func.functional_call(net, meta, inputs)
     finally:
         for h in hooks: h.remove()

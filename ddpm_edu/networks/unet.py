@@ -33,8 +33,8 @@ def _blocks(
 )->dict[str, nn.Module]: # the blocks by name
     "The `n` blocks on one side of one level."
     names = [name] if n == 1 else (f"{name}_{i + 1}" for i in range(n))
-    return {k: block(out_channels if i else in_channels, out_channels, **options) for i,
-            k in enumerate(names)}
+    return {k: block(out_channels if i else in_channels, out_channels, **options)
+            for i, k in enumerate(names)}
 
 # %% ../../nbs/3_networks/30_unet.ipynb #56c1bfd0
 def middle_layers(

@@ -52,8 +52,8 @@ class Entry(NamedTuple):
 @cache
 def _entries(text:str)->list[Entry]:
     "The lines of a manifest that are no comments."
-    return [Entry(int(n), s, f.strip("-"), a, b) for n,
-            s, f, a, b in (line.split() for line in text.splitlines() if line[0] != "#")]
+    return [Entry(int(n), s, f.strip("-"), a, b)
+            for n, s, f, a, b in (line.split() for line in text.splitlines() if line[0] != "#")]
 
 def manifest()->list[Entry]:  # every form with a regular and a shiny picture
     return _entries(MANIFEST.read_text("utf-8"))

@@ -147,8 +147,8 @@ def _durations(kept:list[int], n:int, fps:float, hold:float)->list[int]:
     """Milliseconds for each kept frame, whole hundredths of a second; the film is as long as with all `n`
     frames."""
     ends = [round(100 / fps * k) for k in (*kept[1:], n)]
-    return [max(2, b - a) * 10 + (round(hold * 100) * 10 if k == n - 1 else 0) for k,
-            a, b in zip(kept, [0, *ends], ends)]
+    return [max(2, b - a) * 10 + (round(hold * 100) * 10 if k == n - 1 else 0)
+            for k, a, b in zip(kept, [0, *ends], ends)]
 
 # %% ../../nbs/0_ground/40_film.ipynb #00bad18c
 def _shrink(frames:list[Image.Image], k:int, fps:float, hold:float, max_kb:float)->bytes:

@@ -37,10 +37,10 @@ CHURN, WINDOW = dict(s_churn=40., s_noise=1.003), dict(s_churn=2., s_noise=1.1, 
 CHURNED = "euler", "heun", "dpm_2"
 NOISY = ("euler_ancestral", "dpm_2_ancestral", "dpmpp_2s_ancestral",
          "dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde")
-CASES = {s + tag: (s, options) for s in CHURNED for tag,
-         options in [("", {}), ("+churn", CHURN), ("+window", WINDOW)]}
-CASES |= {s + tag: (s, options) for s in NOISY for tag,
-          options in [("", {}), ("+eta", ETA), ("+ode", dict(eta=0.))]}
+CASES = {s + tag: (s, options) for s in CHURNED
+         for tag, options in [("", {}), ("+churn", CHURN), ("+window", WINDOW)]}
+CASES |= {s + tag: (s, options) for s in NOISY
+          for tag, options in [("", {}), ("+eta", ETA), ("+ode", dict(eta=0.))]}
 CASES |= {"dpmpp_sde+r": ("dpmpp_sde", dict(r=.3)),
           "dpmpp_2m_sde+heun": ("dpmpp_2m_sde", dict(solver_type="heun", eta=.7)),
           "lms": ("lms", {}), "lms+order": ("lms", dict(order=2)), "dpmpp_2m": ("dpmpp_2m", {}),
@@ -213,8 +213,8 @@ def brownian(K):
     sigma = K.BrownianTreeNoiseSampler(torch.zeros(2, 3), .1, 10., seed=[11, 12])
     log = K.BrownianTreeNoiseSampler(torch.zeros(2, 3),
                                      math.exp(-15.), math.exp(15.), seed=[11, 12], transform=torch.log)
-    increments = {f"brownian/{name}": [tree(a, b) for a, b in pairwise(levels)] for name,
-                  tree in (("sigma", sigma), ("log", log))}
+    increments = {f"brownian/{name}": [tree(a, b) for a, b in pairwise(levels)]
+                  for name, tree in (("sigma", sigma), ("log", log))}
     return {"brownian/levels": levels} | {name: torch.stack(rows) for name, rows in increments.items()}
 
 
