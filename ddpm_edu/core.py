@@ -37,26 +37,27 @@ def as_int(
     value:Any, # a whole number of any library; text, fractions and truth values are none
     name:str, # the argument, for the message
     least:int=0, # what it must be at least
+    fix:str="", # what else the message should say
 )->int:
     "A whole number as Python's. Raises `ValueError` that says what `name` may be."
     try: n = None if isinstance(value, bool | np.bool_) else operator.index(value)
     except TypeError: n = None
     if n is None or n < least:
-        raise ValueError(f"{name}={value!r:.60}: take a whole number"
-                         + (f", at least {least}" if least > -math.inf else ""))
+        raise ValueError(f"{name}={value!r:.60}: take a whole number, at least {least}{fix and f'; {fix}'}")
     return n
 
 def as_float(
     value:Any, # a number of any library; text and truth values are none
     name:str, # the argument, for the message
     low:float=-math.inf, high:float=math.inf, # the ends of what it may be, which are allowed
+    fix:str="", # what else the message should say
 )->float:
     "A finite number as Python's. Raises `ValueError` that says what `name` may be."
     try: v = math.nan if isinstance(value, str | bytes | bool | np.bool_) else float(value)
     except (TypeError, ValueError, RuntimeError): v = math.nan
     if not (math.isfinite(v) and low <= v <= high):
         limits = f" from {low:g}" * (low > -math.inf) + f" up to {high:g}" * (high < math.inf)
-        raise ValueError(f"{name}={value!r:.60}: take a finite number{limits}")
+        raise ValueError(f"{name}={value!r:.60}: take a finite number{limits}{fix and f'; {fix}'}")
     return v
 
 # %% ../nbs/0_ground/10_core.ipynb #f3fb2a79

@@ -15,6 +15,7 @@ from .schedules import karras_sigmas as karras_sigmas
 from .schedules import polyexponential_sigmas as polyexponential_sigmas
 from .schedules import exponential_sigmas as exponential_sigmas
 from .schedules import vp_sigmas as vp_sigmas
+from .denoisers import in_full_precision as in_full_precision
 from .denoisers import exact_denoiser as exact_denoiser
 from .denoisers import mixture_log_prob as mixture_log_prob
 from .denoisers import mixture_denoiser as mixture_denoiser

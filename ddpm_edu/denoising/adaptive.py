@@ -44,9 +44,9 @@ def _split_above(s:float, s2:float, end:float, eta:float)->tuple[float, float]:
     down = max(ancestral_split(s, s2, eta)[0], end)
     return down, max(0., s2**2 - down**2)**.5
 
-def _ends(sigmas:Tensor)->tuple[float, float, bool, int]:
+def _ends(sigmas:Tensor, **amounts:float)->tuple[float, float, bool, int]:
     "The first level, the last above 0, whether a 0 follows, and the steps between the two."
-    s = as_grid(sigmas)
+    s = as_grid(sigmas, **amounts)
     zero = s[-1] == 0
     return s[0], s[-2] if zero else s[-1], zero, len(s) - 1 - zero
 
@@ -61,7 +61,7 @@ def dpm_fast(
     noise_sampler:Callable=torch.randn_like, # gives fresh noise like `x`: see `fresh_noise`
 )->Iterator[Step]: # about n/3 + 1 steps, `n` calls
     "DPM-Solver-fast (Lu et al. 2022a), and a last step to 0. Raises `ValueError` like `heun`."
-    start, end, zero, calls = _ends(sigmas)
+    start, end, zero, calls = _ends(sigmas, eta=eta, s_noise=s_noise)
     orders = [3] * (calls // 3) + [calls % 3] if calls % 3 else [3] * (calls // 3 - 1) + [2, 1] * (calls > 0)
     m, n, nfe = len(orders), len(orders) + zero, 0
     s = [start] + [log_mid(start, end, (k + 1) / m) for k in range(m)]
@@ -137,10 +137,11 @@ def dpm_adaptive(
     """DPM-Solver-12 or -23 with adaptive steps (Lu et al. 2022a).
     Raises `ValueError` like `heun`, or for a wrong order or tolerance."""
     if order not in (2, 3): raise ValueError(f"order = {order}: `dpm_adaptive` has the orders 2 and 3")
-    if not (rtol >= 0 and min(atol, h_init) > 0):
-        raise ValueError(f"rtol = {rtol:g}, atol = {atol:g}, "
-                         f"h_init = {h_init:g}: only rtol may be 0, and none below")
-    (start, end, zero, _), last, info = _ends(sigmas), x, {} if info is None else info
+    start, end, zero, _ = _ends(sigmas, eta=eta, s_noise=s_noise, rtol=rtol, atol=atol, h_init=h_init,
+                                pcoeff=pcoeff, icoeff=icoeff, dcoeff=dcoeff, accept_safety=accept_safety)
+    if not min(atol, h_init) > 0:
+        raise ValueError(f"atol = {atol:g}, h_init = {h_init:g}: neither may be 0; rtol may")
+    last, info = x, {} if info is None else info
     info.update(steps=0, nfe=0, n_accept=0, n_reject=0)
     yield Step(0, None, start, x, None, 0)
     size = StepSize(h_init, 1.5 if eta else order, pcoeff, icoeff, dcoeff, accept_safety)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core import Step
+from ..core import Step, as_int
 from .samplers import as_grid, churned, predict
 
 # %% ../../nbs/2_denoising/70_higher_order.ipynb #2f128551
@@ -54,7 +54,7 @@ def second_order_step(
 # %% ../../nbs/2_denoising/70_higher_order.ipynb #9dd5cb3a
 @torch.no_grad()
 def _two_stage(D:Callable, x:Tensor, sigmas:Tensor, churn:tuple, rule:Callable)->Iterator[Step]:
-    s, nfe = as_grid(sigmas), 0
+    s, nfe = as_grid(sigmas, s_churn=churn[0], s_noise=churn[3]), 0
     n = len(s) - 1
     yield Step(0, n, s[0], x, None, 0)
     for i, s2 in enumerate(s[1:]):
@@ -136,8 +136,7 @@ def lms(
 )->Iterator[Step]: # `n + 1` steps, one call each
     """The linear multistep method of Adams and Bashforth, in σ.
     Raises `ValueError` like `heun`, or for an order below 1."""
-    if order < 1: raise ValueError(f"order = {order}: `lms` remembers at least 1 slope; 4 is usual")
-    s, past = as_grid(sigmas), []
+    s, past, order = as_grid(sigmas), [], as_int(order, "order", 1)
     n = len(s) - 1
     yield Step(0, n, s[0], x, None, 0)
     for i, s2 in enumerate(s[1:]):

@@ -15,7 +15,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..core import Step
+from ..core import Step, as_float
 
 # %% ../../nbs/2_denoising/30_samplers.ipynb #7e63d74e
 def ancestral_split(
@@ -42,8 +42,11 @@ def beta_split(
 # %% ../../nbs/2_denoising/30_samplers.ipynb #39e5bc20
 def as_grid(
     sigmas:Tensor, # `[n+1]` noise levels, descending; the last may be 0
-)->list[float]: # the same as Python numbers
-    "Check a list of noise levels; raises `ValueError` if it is empty, unsorted, negative or not finite."
+    **amounts:float, # of noise, by the name of the sampler's argument, such as `eta`: finite, 0 or more
+)->list[float]: # the levels as Python numbers
+    """Check a list of noise levels, and how much noise is added on the way.
+    Raises `ValueError` for levels that do not fall, are negative or not finite, and for such amounts."""
+    for name, value in amounts.items(): as_float(value, name, 0)
     levels = torch.as_tensor(sigmas)
     if levels.ndim != 1 or len(levels) < 2:
         raise ValueError(f"`sigmas` has shape {list(levels.shape)}, "
@@ -62,8 +65,9 @@ def predict(
     s:float, # the noise level
     i:int, # number of the step, for the message
 )->Tensor: # `[B, ...]`, the denoiser's idea of the data
-    "Ask the denoiser; raises `ValueError` if it answers with NaN or infinity."
-    x0 = D(x, x.new_full((len(x),), s))
+    """Ask the denoiser; its answer gets the float type of the state.
+    Raises `ValueError` if it is NaN or infinite."""
+    x0 = D(x, x.new_full((len(x),), s)).to(x.dtype)
     if not math.isfinite(x0.sum(dtype=torch.float32 if x0.element_size() < 4 else None)):
         raise ValueError(f"the denoiser answered with NaN or infinity in step {i}, "
                          f"at σ = {s:g}: look at its input there or its weights")
@@ -89,7 +93,7 @@ def ddim(
 )->Iterator[Step]: # `n + 1` steps, the first is the start
     """DDIM with any `eta` (Song et al. 2021, eq. 12): Euler's method at `eta=0`, DDPM's ancestral sampling at
     1."""
-    s, split = as_grid(sigmas), split or (lambda s, s2: ancestral_split(s, s2, eta))
+    s, split = as_grid(sigmas, eta=eta), split or (lambda s, s2: ancestral_split(s, s2, eta))
     n = len(s) - 1
     yield Step(0, n, s[0], x, None, 0)
     for i in range(n):
@@ -107,10 +111,7 @@ def churned(
     s_churn:float, s_tmin:float, s_tmax:float, s_noise:float, # see `euler`
     noise_sampler:Callable, # `noise_sampler(x)`, plain noise: here it goes up, so no path is asked
 )->tuple[Tensor, float]: # the noisier state and its level; the same two where there is no churn
-    """Raise the noise level before a step (Karras et al. 2022, algorithm 2).
-    Raises `ValueError` for a negative `s_churn` or `s_noise`."""
-    if s_churn < 0 or s_noise < 0:
-        raise ValueError(f"`s_churn` is {s_churn:g} and `s_noise` {s_noise:g}: both must be 0 or more")
+    "Raise the noise level before a step (Karras et al. 2022, algorithm 2)."
     gamma = min(s_churn / n, 2**.5 - 1) if s_tmin <= s <= s_tmax else 0.
     if not gamma: return x, s
     hat = s * (1 + gamma)
@@ -129,7 +130,7 @@ def euler(
 )->Iterator[Step]: # `n + 1` steps, the first is the start
     """Euler's method for the probability-flow equation (Karras et al. 2022, algorithm 2 without its
     correction)."""
-    s = as_grid(sigmas); n = len(s) - 1
+    s = as_grid(sigmas, s_churn=s_churn, s_noise=s_noise); n = len(s) - 1
     yield Step(0, n, s[0], x, None, 0)
     for i in range(n):
         x, hat = churned(x, s[i], n, s_churn, s_tmin, s_tmax, s_noise, noise_sampler)

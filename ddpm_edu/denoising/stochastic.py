@@ -31,12 +31,6 @@ def sde_split(
     return s2 * (s2 / s)**eta, s2 * math.sqrt(-math.expm1(2 * eta * math.log(s2 / s)))
 
 # %% ../../nbs/2_denoising/80_stochastic.ipynb #d483301a
-def _grid(sigmas:Tensor, eta:float, s_noise:float)->list[float]:
-    "The levels; raises `ValueError` for a bad list, or a negative `eta` or `s_noise`."
-    if not (eta >= 0 and s_noise >= 0):
-        raise ValueError(f"`eta` is {eta:g} and `s_noise` {s_noise:g}: both must be 0 or more")
-    return as_grid(sigmas)
-
 def with_noise(
     x:Tensor, # `[B, ...]`, a state of our own making: it is changed
     up:float, # standard deviation of the fresh noise
@@ -59,7 +53,7 @@ def euler_ancestral(
     def split(s:float, s2:float)->tuple[float, float]:
         down, up = ancestral_split(s, s2, eta)
         return down, up * s_noise
-    _grid(sigmas, eta, s_noise)
+    as_grid(sigmas, eta=eta, s_noise=s_noise)
     return ddim(D, x, sigmas, noise_sampler=noise_sampler, split=split)
 
 # %% ../../nbs/2_denoising/80_stochastic.ipynb #e07e869e
@@ -68,7 +62,7 @@ def _two_calls(D:Callable, x:Tensor, sigmas:Tensor,
                eta:float, s_noise:float, noise_sampler:Callable, weight:Callable)->Iterator[Step]:
     """Half-way, look again, go down with what was seen, add noise.
     `weight(s, m, s_down)` is that of the change of mind."""
-    s, nfe = _grid(sigmas, eta, s_noise), 0; n = len(s) - 1
+    s, nfe = as_grid(sigmas, eta=eta, s_noise=s_noise), 0; n = len(s) - 1
     yield Step(0, n, s[0], x, None, 0)
     for i in range(n):
         down, up = ancestral_split(s[i], s[i+1], eta)
@@ -119,7 +113,7 @@ def dpmpp_sde(
     Raises `ValueError` unless 0 < `r` ≤ 1."""
     if not 0 < r <= 1:
         raise ValueError(f"`r` is {r:g}: the second call lies within the step, so above 0 and at most 1")
-    s, nfe, mix = _grid(sigmas, eta, s_noise), 0, 1 / (2 * r); n = len(s) - 1
+    s, nfe, mix = as_grid(sigmas, eta=eta, s_noise=s_noise), 0, 1 / (2 * r); n = len(s) - 1
     def walk(x0:Tensor, x:Tensor, a:float, b:float)->Tensor:
         down, up = ancestral_split(a, b, eta)
         return with_noise(torch.lerp(x0, x, down / a), up * s_noise, noise_sampler, a, b)
@@ -139,7 +133,7 @@ def _multistep(D:Callable, x:Tensor, sigmas:Tensor,
                eta:float, s_noise:float, noise_sampler:Callable, correct:Callable)->Iterator[Step]:
     """One call a step. `correct(x, x0, z, h, past)` changes the first-order step; `past` holds (h, answer) of
     earlier steps, newest first."""
-    s, past = _grid(sigmas, eta, s_noise), []; n = len(s) - 1
+    s, past = as_grid(sigmas, eta=eta, s_noise=s_noise), []; n = len(s) - 1
     yield Step(0, n, s[0], x, None, 0)
     for i in range(n):
         x0 = predict(D, x, s[i], i + 1)

@@ -21,10 +21,6 @@ def sde_split(
     2022, eq. 6)."""
     ...
 
-def _grid(sigmas:Tensor, eta:float, s_noise:float)->list[float]:
-    "The levels; raises `ValueError` for a bad list, or a negative `eta` or `s_noise`."
-    ...
-
 def with_noise(
     x:Tensor, # `[B, ...]`, a state of our own making: it is changed
     up:float, # standard deviation of the fresh noise

@@ -13,7 +13,7 @@ from .base import DenoisingModel as DenoisingModel
 from .base import thresholded as thresholded
 from .base import takes_labels as takes_labels
 from .base import as_labels as as_labels
-from .base import in_eval as in_eval
+from .base import evaluating as evaluating
 from .base import load as load
 from .objectives import OBJECTIVES as OBJECTIVES
 from .objectives import Objective as Objective

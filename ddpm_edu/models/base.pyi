@@ -1,8 +1,10 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """What all models share: `DenoisingModel` with `sample` and `sample_iter`, the defaults in `Sampling`, labels
-by number or name (`as_labels`), and `load`, which gives a saved model back."""
+by number or name (`as_labels`), `evaluating` for sampling that disturbs nobody, and `load`, which gives a
+saved model back."""
 from dataclasses import field
 from typing import Any
+import difflib
 import inspect
 import itertools
 import os
@@ -10,10 +12,11 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MethodType
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from ..core import SeededNoise, Step, progress_bar
+from ..core import SeededNoise, Step, as_float, as_int, progress_bar
 from ..denoising.denoisers import dynamic_threshold, static_threshold
 from ..denoising.guidance import drop_labels, guided
 from ..denoising.samplers import final
@@ -40,9 +43,10 @@ class DenoisingModel(Saved):
     """A network that can be asked for samples. A model defines `denoise` and `levels`.
     Raises `ValueError` for parts that do not fit."""
     sampling = Sampling() # what is best for this model where nothing is asked
+    quantize = False # whether the network is asked at whole times only
     denoise:Callable[..., Tensor]; levels:Callable[..., Tensor] # each model defines them
     net: nn.Module
-    data_shape: tuple
+    data_shape: Any
     p_uncond: float
     threshold: str | None
     config: dict
@@ -58,6 +62,9 @@ class DenoisingModel(Saved):
     def device(self)->torch.device: # where its tensors are; the CPU if it has none
         ...
     @property
+    def dtype(self)->torch.dtype: # of states: float32, or float64 where the network has it
+        ...
+    @property
     def state_shape(self)->tuple[int, ...]:  # of what samplers move: the data, or a code of them
         ...
     def start(self:DenoisingModel,
@@ -68,6 +75,14 @@ class DenoisingModel(Saved):
         ...
     def shown(self:DenoisingModel, step:Step)->Step: # a step as users see it
         "All of it. (A model over a code decodes it here.)"
+        ...
+    def ask(self:DenoisingModel,
+        x:Tensor, # `[B, ...]`, what the network is shown
+        t:Tensor, # `[B]` float times on the scale 0 … T-1
+        **cond:Any, # labels `y` and further conditions of the network
+    )->Tensor: # the network's answer, in the float type of `x`
+        """Call the network, in its own float type and with whole times (long) for one that looks them up.
+        Raises `TypeError` where it looks times up and was not said to."""
         ...
     def denoiser(self:DenoisingModel,
         guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated
@@ -106,7 +121,7 @@ class DenoisingModel(Saved):
         guidance_scale:float=1., # 1 plain, above 1 exaggerates the label, 0 ignores it
         sampler:str|Callable|None=None, # a name from `SAMPLERS`, or a sampler; `None`: the model's own
         n_steps:int|None=None, # steps, network calls for most samplers; `None`: the model's own
-        seed:int|None=None, # same seed, same samples, whatever the batch size
+        seed:int|None=None, # same seed, same samples, whatever the batch size (save by `dpm_adaptive`)
         noise:Tensor|None=None, # `[n, *state_shape]` standard normal start, instead of the seed's
         spacing:str|None=None, # how the levels lie: see `levels`
         sigmas:Tensor|None=None, # `[n_steps+1]` the levels themselves, instead of `n_steps` and `spacing`
@@ -143,16 +158,22 @@ def _numbered(model:DenoisingModel, name:str)->int:
     "The number of a class; raises `ValueError` that lists the names there are."
     ...
 
+def evaluating(
+    module:nn.Module, # in any mode, and left in it
+    seen:dict[int, nn.Module]|None=None, # (parts that were met already)
+)->Any: # the same in evaluation mode: weights and buffers are shared, modes and new attributes are not
+    """A module for whoever wants to evaluate it while others train.
+    Compiled ones are taken as they were built."""
+    ...
+
 def _options(fn:Callable, options:dict[str, Any], noise_sampler:Callable)->dict[str, Any]:
     """The options for a sampler, with a source of noise if it wants one.
     Raises `TypeError` for one that it does not know."""
     ...
+_ASKED: list
 
-def in_eval(
-    model:DenoisingModel, # put into evaluation mode while the steps are made, and back after
-    steps:Iterator[Step], # a sampler about to work
-)->Iterator[Step]: # its steps, as the model shows them
-    "Dropout and the like are off while sampling."
+def _as_noise(noise:Any, shape:torch.Size)->Tensor:
+    "Noise that was given for a start; raises `ValueError` unless it has the shape of the samples."
     ...
 
 def load(
@@ -164,4 +185,4 @@ def load(
     Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."""
     ...
 
-__all__ = ['Sampling', 'DenoisingModel', 'thresholded', 'takes_labels', 'as_labels', 'in_eval', 'load']
+__all__ = ['Sampling', 'DenoisingModel', 'thresholded', 'takes_labels', 'as_labels', 'evaluating', 'load']

@@ -21,12 +21,13 @@ from ..core import expand
 from ..denoising.samplers import ddim, ddpm, trajectory
 from ..denoising.schedules import SIGMA_GRIDS, diffusion_buffers, spaced_timesteps
 from ..denoising.terminal_snr import from_infinity
-from .base import DenoisingModel, in_eval
+from ..networks.blocks import KeepsPrecision
+from .base import DenoisingModel, evaluating
 from .files import unwrapped
 from .objectives import get_objective
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #882ee776
-class GaussianDiffusion(DenoisingModel):
+class GaussianDiffusion(KeepsPrecision, DenoisingModel):
     """A diffusion model in discrete time (Ho et al. 2020); only `net` is trained.
     Raises `ValueError` for parts that do not fit."""
     log_sigmas:Tensor; sqrt_alphas_cumprod:Tensor; sqrt_one_minus_alphas_cumprod:Tensor # buffers `[T]`
@@ -34,14 +35,15 @@ class GaussianDiffusion(DenoisingModel):
     posterior_mean_coef1:Tensor; posterior_mean_coef2:Tensor; posterior_log_variance_clipped:Tensor
     def __init__(self,
         net:nn.Module, # `net(x, t)` or `net(x, t, y)`, with `t` in 0 … T-1
-        betas:Tensor, # `[T]`, the schedule: variance of the noise added at each step
+        betas:Any, # `[T]`, tensor or array, the schedule: variance of the noise added at each step
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
         objective:str="eps", # what the network predicts: "eps", "x0" or "v"
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
         threshold:str|None="static", # guesses out of bounds: "static", "dynamic" or `None` (`thresholded`)
-        quantize:bool=False, # ask the network at whole steps only, for one that cannot take fractions
+        quantize:bool=False, # ask the network at whole steps (long): for one that looks its times up
     ):
         get_objective(objective)                                            # complains about unknown names
+        betas = torch.as_tensor(betas)
         super().__init__(net, data_shape, p_uncond, threshold, objective=objective, quantize=quantize)
         # float64, on the CPU
         self.objective, self.quantize, self.table = objective, quantize, diffusion_buffers(betas)
@@ -99,7 +101,7 @@ def denoise(self:GaussianDiffusion,
     a, s, t = self.coefficients(sigma, x)
     xt = torch.where(a > 0, a * x, x) if self.zero_snr else a * x
     if y is not None: cond["y"] = y  # networks without labels need not know of them
-    return get_objective(self.objective).to_x0(xt, self.net(xt, t, **cond), a, s)
+    return get_objective(self.objective).to_x0(xt, self.ask(xt, t, **cond), a, s).to(x.dtype)
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #e679cef5
 @patch
@@ -108,6 +110,7 @@ def coefficients(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, what they belong to
 )->tuple[Tensor, Tensor, Tensor]: # √ᾱ and √(1-ᾱ), to be multiplied with `x`, and steps `[B]`
     "What the network and the objective need to know of noise levels."
+    sigma = sigma.to(torch.promote_types(sigma.dtype, torch.float32))
     a = (1 + sigma**2).rsqrt()
     s = (a * sigma).masked_fill(a == 0, 1.) if self.zero_snr else a * sigma      # 0 · ∞ is 1 here
     return expand(a, x), expand(s, x), self.sigma_to_t(sigma)
@@ -126,7 +129,7 @@ def p_losses(self:GaussianDiffusion,
     noise = torch.randn_like(x0) if noise is None else noise
     a, s = expand(self.sqrt_alphas_cumprod[t], x0), expand(self.sqrt_one_minus_alphas_cumprod[t], x0)
     if y is not None: cond["y"] = y
-    out = self.net(a * x0 + s * noise, t, **cond)
+    out = self.ask(a * x0 + s * noise, t, **cond)
     target = get_objective(self.objective).target(x0, noise, a, s)
     if out.shape != target.shape:
         raise ValueError(f"the network answered with shape {list(out.shape)} to data of {list(target.shape)}")
@@ -173,9 +176,9 @@ def _one_step(self:GaussianDiffusion, sampler:Callable,
     coordinates."""
     s, s2 = self.table["sigmas"][t], self.table["sigmas"][t_next] if t_next >= 0 else torch.zeros(())
     if noise is not None: options["noise_sampler"] = lambda _: noise
-    D = self.denoiser(guidance_scale, threshold)
+    D = evaluating(self).denoiser(guidance_scale, threshold)
     D, sigmas = D if y is None else partial(D, y=y), torch.stack([s, s2.double()])
-    *_, step = in_eval(self, from_infinity(sampler)(D, self.start(x, s.item()), sigmas, **options))
+    *_, step = from_infinity(sampler)(D, self.start(x, s.item()), sigmas, **options)
     return step.vp, step.x0  # type: ignore[return-value]
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #ea19e787

@@ -14,11 +14,12 @@ from ..core import expand
 from ..denoising.samplers import ddim, ddpm, trajectory
 from ..denoising.schedules import SIGMA_GRIDS, diffusion_buffers, spaced_timesteps
 from ..denoising.terminal_snr import from_infinity
-from .base import DenoisingModel, in_eval
+from ..networks.blocks import KeepsPrecision
+from .base import DenoisingModel, evaluating
 from .files import unwrapped
 from .objectives import get_objective
 
-class GaussianDiffusion(DenoisingModel):
+class GaussianDiffusion(KeepsPrecision, DenoisingModel):
     """A diffusion model in discrete time (Ho et al. 2020); only `net` is trained.
     Raises `ValueError` for parts that do not fit."""
     log_sigmas:Tensor; sqrt_alphas_cumprod:Tensor; sqrt_one_minus_alphas_cumprod:Tensor # buffers `[T]`
@@ -32,12 +33,12 @@ class GaussianDiffusion(DenoisingModel):
     T: Any
     def __init__(self,
         net:nn.Module, # `net(x, t)` or `net(x, t, y)`, with `t` in 0 … T-1
-        betas:Tensor, # `[T]`, the schedule: variance of the noise added at each step
+        betas:Any, # `[T]`, tensor or array, the schedule: variance of the noise added at each step
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
         objective:str="eps", # what the network predicts: "eps", "x0" or "v"
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
         threshold:str|None="static", # guesses out of bounds: "static", "dynamic" or `None` (`thresholded`)
-        quantize:bool=False, # ask the network at whole steps only, for one that cannot take fractions
+        quantize:bool=False, # ask the network at whole steps (long): for one that looks its times up
     ):
         ...
     def q_sample(self:GaussianDiffusion,

@@ -19,7 +19,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from ..core import expand
+from ..core import as_float, expand
 from ..denoising.schedules import SIGMA_GRIDS, exponential_sigmas, vp_sigmas
 from .base import DenoisingModel, Sampling
 from .files import unwrapped
@@ -138,20 +138,19 @@ class KarrasDiffusion(DenoisingModel):
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
         threshold:str|None="static", # guesses out of bounds: "static", "dynamic" or `None` (`thresholded`)
         sampling:Sampling|dict[str, Any]|None=None, # what is best where nothing is asked
+        quantize:bool=False, # ask the network at whole times (long): for one that looks its times up
     ):
         options, self.sampling = dict(density_options or {}), _as_sampling(sampling)
         super().__init__(net, data_shape, p_uncond, threshold,
                          sigma_data=sigma_data, sigma_min=sigma_min, sigma_max=sigma_max,
                          density=density, density_options=options,
-                         loss=loss, learned_variance=learned_variance, sampling=sampling)
-        if not 0 < sigma_data < math.inf:
-            raise ValueError(f"sigma_data is {sigma_data}: "
-                             f"it is the standard deviation of the data, above 0; take `data.std()`")
-        self.sigma_data, self.sigma_min, self.sigma_max = sigma_data, sigma_min, sigma_max
-        exponential_sigmas(1, sigma_min, sigma_max)                        # complains about ends out of order
+                         loss=loss, learned_variance=learned_variance, sampling=sampling, quantize=quantize)
+        self.sigma_data = as_float(sigma_data, "sigma_data", 1e-12, fix="take `data.std()`")
+        self.sigma_min, self.sigma_max = as_float(sigma_min, "sigma_min"), as_float(sigma_max, "sigma_max")
+        exponential_sigmas(1, self.sigma_min, self.sigma_max)              # complains about ends out of order
         _named(WEIGHTS, loss, "loss")                                      # complains about unknown names
         self.weighting, self.density = loss, _density(self, density, options)
-        self.learned_variance = learned_variance
+        self.learned_variance, self.quantize = learned_variance, quantize
 
 # %% ../../nbs/4_models/50_karras.ipynb #91b7c50c
 @patch
@@ -159,6 +158,7 @@ def sigma_to_t(self:KarrasDiffusion,
     sigma:Tensor, # `[B]` noise levels; those outside the model's range count as its ends
 )->Tensor: # `[B]` float times in 0 … T-1
     "The time that the network is told: linear in ln σ from `sigma_min` to `sigma_max`."
+    sigma = sigma.to(torch.promote_types(sigma.dtype, torch.float32))
     u = (sigma / self.sigma_min).log() / math.log(self.sigma_max / self.sigma_min)
     return u.clamp(0, 1) * (getattr(unwrapped(self.net), "T", 1000) - 1)
 
@@ -168,16 +168,17 @@ def coefficients(self:KarrasDiffusion,
     x:Tensor, # `[B, ...]`, what they belong to
 )->tuple[Tensor, Tensor, Tensor, Tensor]: # c_skip, c_out and c_in, to be multiplied with `x`, and times `[B]`
     "What the network and the preconditioning need to know of noise levels."
+    sigma = sigma.to(torch.promote_types(sigma.dtype, torch.float32))
     skip, out, inside = (expand(c, x) for c in preconditioning(sigma, self.sigma_data))
     return skip, out, inside, self.sigma_to_t(sigma)
 
 # %% ../../nbs/4_models/50_karras.ipynb #32b5f2c5
 @patch
-def _ask(self:KarrasDiffusion, x:Tensor, c_in:Tensor,
+def _answer(self:KarrasDiffusion, x:Tensor, c_in:Tensor,
          t:Tensor, y:Tensor|None, **cond:Any)->tuple[Tensor, Tensor|None]:
     "What the network says, and the log-variance `[B, 1, ...]` that it adds if it has learned one."
     if y is not None: cond["y"] = y  # networks without labels need not know of them
-    out, log_var = self.net(c_in * x, t, **cond), None
+    out, log_var = self.ask(c_in * x, t, **cond), None
     if self.learned_variance: out, log_var = out[:, :-1], expand(out[:, -1:].flatten(1).mean(1), x)
     if out.shape != x.shape:
         more = ", and one channel more for the variance" if self.learned_variance else ""
@@ -194,7 +195,7 @@ def denoise(self:KarrasDiffusion,
 )->Tensor: # `[B, ...]`, the network's idea of the clean data
     "The plain denoiser of contract 2: one call of the network (Karras et al. 2022, eq. 7)."
     c_skip, c_out, c_in, t = self.coefficients(sigma, x)
-    return c_skip * x + c_out * self._ask(x, c_in, t, y, **cond)[0]
+    return (c_skip * x + c_out * self._answer(x, c_in, t, y, **cond)[0]).to(x.dtype)
 
 # %% ../../nbs/4_models/50_karras.ipynb #e4be9a25
 @patch
@@ -208,7 +209,7 @@ def loss_at(self:KarrasDiffusion,
     "The training loss at given levels and noise (Karras et al. 2022, eq. 8)."
     noise = torch.randn_like(x0) if noise is None else noise
     s, (_, _, c_in, t) = expand(sigma, x0), self.coefficients(sigma, x0)
-    out, log_var = self._ask(x0 + s * noise, c_in, t, y, **cond)
+    out, log_var = self._answer(x0 + s * noise, c_in, t, y, **cond)
     error = (out - c_in * (s / self.sigma_data * x0 - self.sigma_data * noise)).square()
     if log_var is not None: error = (error / log_var.exp() + log_var) / 2
     return error.flatten(1).mean(1) * WEIGHTS[self.weighting](sigma, self.sigma_data)
@@ -219,7 +220,7 @@ def random_levels(self:KarrasDiffusion,
     x:Tensor, # `[B, ...]` a batch: gives the number, the type and the device
 )->Tensor: # `[B]`
     "Noise levels to practise, drawn from the model's density in equal parts."
-    return self.density(stratified(len(x))).to(x)
+    return self.density(stratified(len(x))).to(x.device, torch.promote_types(x.dtype, torch.float32))
 
 @patch
 def loss(self:KarrasDiffusion,

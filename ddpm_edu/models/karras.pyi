@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from ..core import expand
+from ..core import as_float, expand
 from ..denoising.schedules import SIGMA_GRIDS, exponential_sigmas, vp_sigmas
 from .base import DenoisingModel, Sampling
 from .files import unwrapped
@@ -89,12 +89,13 @@ class KarrasDiffusion(DenoisingModel):
     """A diffusion model for all noise levels (Karras et al. 2022); only `net` is trained.
     Raises `ValueError` for parts that do not fit."""
     sampling: Any
-    sigma_data: float
-    sigma_min: float
-    sigma_max: float
+    sigma_data: Any
+    sigma_min: Any
+    sigma_max: Any
     weighting: str
     density: Any
     learned_variance: bool
+    quantize: bool
     def __init__(self,
         net:nn.Module, # `net(x, t)` or `net(x, t, y)`, `t` float from 0 to T-1; T is `net.T`, or 1000
         data_shape:Sequence[int], # shape of one sample: `(C, H, W)` for images, `(2,)` for points
@@ -107,6 +108,7 @@ class KarrasDiffusion(DenoisingModel):
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
         threshold:str|None="static", # guesses out of bounds: "static", "dynamic" or `None` (`thresholded`)
         sampling:Sampling|dict[str, Any]|None=None, # what is best where nothing is asked
+        quantize:bool=False, # ask the network at whole times (long): for one that looks its times up
     ):
         ...
     def sigma_to_t(self:KarrasDiffusion,
@@ -120,7 +122,7 @@ class KarrasDiffusion(DenoisingModel):
     )->tuple[Tensor, Tensor, Tensor, Tensor]: # c_skip, c_out and c_in, to be multiplied with `x`, and times `[B]`
         "What the network and the preconditioning need to know of noise levels."
         ...
-    def _ask(self:KarrasDiffusion, x:Tensor, c_in:Tensor,
+    def _answer(self:KarrasDiffusion, x:Tensor, c_in:Tensor,
              t:Tensor, y:Tensor|None, **cond:Any)->tuple[Tensor, Tensor|None]:
         "What the network says, and the log-variance `[B, 1, ...]` that it adds if it has learned one."
         ...

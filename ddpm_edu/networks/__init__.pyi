@@ -1,4 +1,5 @@
 # Written by `make export` from what the chapters of this floor export.
+from .blocks import KeepsPrecision as KeepsPrecision
 from .blocks import Sinusoid as Sinusoid
 from .blocks import TimeEmbedding as TimeEmbedding
 from .blocks import LabelEmbedding as LabelEmbedding

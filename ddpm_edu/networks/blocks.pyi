@@ -5,13 +5,19 @@ W]`."""
 from dataclasses import field
 from typing import Any
 import math
+from collections.abc import Callable
 import torch
 from einops import rearrange
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-class Sinusoid(nn.Module):
+class KeepsPrecision(nn.Module):
+    "A module whose own buffers stay in float32 where its weights are converted to something shorter."
+    def _apply(self, fn:Callable, recurse:bool=True)->"KeepsPrecision":
+        ...
+
+class Sinusoid(KeepsPrecision):
     """Sines and cosines of the time in turns, without parameters (Vaswani et al. 2017, §3.5).
     Raises `ValueError` for an odd or tiny `dim`."""
     omega:Tensor; offset:Tensor # buffers `[dim]`: the speeds, and what they are at t = 0
@@ -31,6 +37,8 @@ class TimeEmbedding(nn.Sequential):
     def __init__(self,
         dim:int, # width of the sinusoid and of the result; a `UNet` takes 4·model_channels
     )->None:
+        ...
+    def forward(self, t:Tensor)->Tensor:
         ...
 
 class LabelEmbedding(nn.Embedding):
@@ -186,4 +194,4 @@ class Upsample(nn.Sequential):
     )->None:
         ...
 
-__all__ = ['Sinusoid', 'TimeEmbedding', 'LabelEmbedding', 'check_labels', 'check_times', 'group_norm', 'Conditional', 'ConvEmbed', 'ResBlock', 'PreActBlock', 'scaled_dot_attention', 'MultiheadAttention', 'Downsample', 'Upsample']
+__all__ = ['KeepsPrecision', 'Sinusoid', 'TimeEmbedding', 'LabelEmbedding', 'check_labels', 'check_times', 'group_norm', 'Conditional', 'ConvEmbed', 'ResBlock', 'PreActBlock', 'scaled_dot_attention', 'MultiheadAttention', 'Downsample', 'Upsample']

@@ -163,5 +163,6 @@ def forward(self:PointNet,
         raise ValueError(f"x has shape {list(x.shape)}: this network takes points, shape [B, {self.dims}]")
     check_times(t, len(x))
     if self.num_classes or y is not None: y = check_labels(y, self.num_classes, len(x), x.device)
-    conds = (self.sinusoid(t), y) if self.num_classes else (self.sinusoid(t),)
+    clock = self.sinusoid(t).to(x.dtype)
+    conds = (clock, y) if self.num_classes else (clock,)
     return self.chain(x, *conds, **cond)
