@@ -207,6 +207,8 @@ class Augmented:
     @property
     def shape(self)->tuple[int, ...]: return self.data.shape # of one item
     @property
+    def from_bytes(self)->bool: return getattr(self.data, "from_bytes", False) # as of a `TensorData`
+    @property
     def augment_dim(self)->int:  # width of the vectors
         return self(torch.zeros(1, *self.shape), torch.Generator())[1].shape[1]
 

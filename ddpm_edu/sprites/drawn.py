@@ -146,6 +146,7 @@ def place(
 class Sprites(TensorData):
     """Images `[N, 3, H, W]` with names.
     Raises `ValueError` as `TensorData` does, and for a wrong number of names."""
+    along = ("names", "species", "shrunk")
     def __init__(self,
         x:Any, y:Any=None, classes:Sequence[str]|None=None, # as for `TensorData`
         names:Sequence[str]=(), # of the pictures, for example "mr-mime-galar"
@@ -159,11 +160,6 @@ class Sprites(TensorData):
         if not len(self.names) == len(self.species) == len(self.shrunk) == len(self):
             raise ValueError(f"{len(self.names)} names and {len(self.species)} "
                              f"species for {len(self)} pictures: give one each")
-
-    def subset(self, i:Any)->"Sprites":
-        "Some of the pictures, as a data set of its own. Raises `ValueError` if nothing is chosen."
-        part, j = super().subset(i), torch.arange(len(self))[i].numpy()
-        return Sprites(part.x, part.y, part.classes, self.names[j], self.species[j], self.shrunk[j])
 
 # %% ../../nbs/7_sprites/10_drawn.ipynb #003025b6
 HUES = ("red", "yellow", "green", "cyan", "blue", "magenta")
