@@ -26,7 +26,7 @@ $(STAMP):
 	if [ -f .venv/made-in ] && [ "$$(cat .venv/made-in)" != "$$(pwd)" ]; then rm -rf .venv; fi; \
 	echo "Setting up .venv with $$python: a few minutes, once." && \
 	$$python -m venv .venv && pwd > .venv/made-in
-	$(VENV)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(VENV)/python -m pip install --disable-pip-version-check -c constraints.txt --config-settings editable_mode=compat -e '.[dev]'
 	@rm -f .venv/set-up-* && touch $@
 
 demo: $(STAMP) ## train on digits for a few minutes and draw some into outputs/demo (FAST=1: under a minute, rougher)
@@ -44,7 +44,7 @@ test-browser: $(STAMP) ## the tutorial on guided digits in JupyterLab and Chromi
 	@$(VENV)/python -m pytest tests/browser/slider.py
 
 lab: $(STAMP) ## JupyterLab, opened on the cover
-	$(VENV)/python -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs/index.ipynb
+	$(VENV)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs/index.ipynb
 
 export: $(STAMP) ## write the library, its doors and stubs from the notebooks; fold, link and clean the notebooks
 	$(VENV)/nbdev_export

@@ -37,7 +37,7 @@ def test_rendering_by_example(tmp_path):
           dict(cell_type="code", source="#| hide\nimport os", outputs=[]),
           dict(cell_type="markdown", source="<!-- cover only -->\na table"))
     body = render(tmp_path/"nbs/index.ipynb").split("\n\n", 1)[1]
-    assert body == "# T\n\n```python\n1 + 1\n```\n\n```text\n2\nseen\n```\n"
+    assert body == "# T\n\n```python\n1 + 1\n```\n\n```text\nseen\n```\n"
     write(code | dict(outputs=[dict(data={"image/png": "", "text/plain": "<Figure>"})]))
     with pytest.raises(ValueError, match="images/"): render(tmp_path/"nbs/index.ipynb")
 

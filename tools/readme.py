@@ -1,8 +1,9 @@
 """Render README.md from nbs/index.ipynb: `make readme`. The same text as the notebook, with links that work
 from the top folder.
 
-Cells marked `#| hide` or `<!-- cover only -->` are left out, and so are the other `#|` lines; what a cell
-printed follows it. Pictures belong into images/."""
+Cells marked `#| hide` or `<!-- cover only -->` are left out, and so are the other `#|` lines. What a cell
+printed follows it; what a notebook echoes, the value of the last line, does not, since a script prints none
+of it. Pictures belong into images/."""
 import json
 import posixpath
 import re
@@ -25,7 +26,7 @@ def from_the_top(text, folder):
 
 def printed(output):
     "The text of one output of a cell. Raises `ValueError` for one that only has pictures."
-    text = output.get("text") or output.get("data", {}).get("text/plain") or ""
+    text = output.get("text") or ""
     if any(kind.startswith("image/") for kind in output.get("data", {})):
         raise ValueError("nbs/index.ipynb has a picture among its outputs: "
                          "save it to images/ and link to it from a markdown cell")

@@ -1,6 +1,7 @@
 # Written by `make export` from what the chapters of this floor export.
 from .sets import normalize as normalize
 from .sets import TensorData as TensorData
+from .sets import Rows as Rows
 from .toy import spiral as spiral
 from .toy import swiss_roll as swiss_roll
 from .toy import moons as moons
@@ -40,3 +41,6 @@ from .augment import hues as hues
 from .augment import warp as warp
 from .augment import karras as karras
 from .augment import Augmented as Augmented
+from .loaders import IMAGE_KEYS as IMAGE_KEYS
+from .loaders import LABEL_KEYS as LABEL_KEYS
+from .loaders import as_batch as as_batch

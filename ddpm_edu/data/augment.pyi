@@ -119,6 +119,9 @@ class Augmented():
     def shape(self)->tuple[int, ...]:
         ...
     @property
+    def from_bytes(self)->bool:
+        ...
+    @property
     def augment_dim(self)->int:  # width of the vectors
         ...
     def __call__(self:Augmented,

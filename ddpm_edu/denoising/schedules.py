@@ -17,6 +17,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..core import as_int
+
 # %% ../../nbs/2_denoising/10_schedules.ipynb #9e0abdc6
 def _check_betas(betas:Tensor)->Tensor:
     if betas.ndim != 1:
@@ -38,10 +40,7 @@ def alphas_cumprod(
     return (1 - _check_betas(betas)).cumprod(0)
 
 # %% ../../nbs/2_denoising/10_schedules.ipynb #d9ed8afc
-def _check_T(T:int)->int:
-    if T != int(T) or T < 1:
-        raise ValueError(f"T = {T}: a schedule needs a whole number of steps, at least 1")
-    return int(T)
+def _check_T(T:int)->int: return as_int(T, "T", 1)
 
 def linear_beta_schedule(
     T:int, # number of steps, above 20 for the default ends
@@ -169,9 +168,8 @@ def spaced_timesteps(
 )->Tensor: # `[n]` long, descending
     """Choose `n` of `T` timesteps (Lin et al. 2024, table 2).
     Raises `ValueError` for `n` outside 1 … T or an unknown spacing."""
-    if n > _check_T(T):
+    if as_int(n, "n_steps", 1) > _check_T(T):
         raise ValueError(f"n = {n} sampling steps, but the schedule has only T = {T}: use at most {T}")
-    if n < 1: raise ValueError(f"n = {n} sampling steps: use at least 1")
     down = torch.arange(n, 0, -1, dtype=torch.float64) # n, n-1, …, 1
     if spacing == "trailing": return (down * T / n).round().long() - 1
     if spacing == "leading": return (down.long() - 1) * (T // n)
@@ -180,8 +178,7 @@ def spaced_timesteps(
 
 # %% ../../nbs/2_denoising/10_schedules.ipynb #0804bf37
 def _ramp(n:int, sigma_min:float, sigma_max:float)->Tensor: # `[n]` float64, from 0 to 1
-    if n != int(n) or n < 1:
-        raise ValueError(f"n = {n}: a grid of noise levels needs a whole number of steps, at least 1")
+    as_int(n, "n_steps", 1)
     if not sigma_min > 0:
         raise ValueError(f"sigma_min = {sigma_min}: it must be above 0, the 0 at the end is added; try 0.002")
     if not sigma_min < sigma_max < math.inf:

@@ -10,17 +10,18 @@ __all__ = ['PROTOCOLS', 'moments', 'frechet_distance', 'prepare', 'extract', 're
 # %% ../../nbs/6_measuring/20_frechet.ipynb #d961ff10
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import MethodType
 
 import torch
 from torch import Tensor, nn
 
-from ..core import check_range, expand, from_uint8, to_uint8
+from ..core import as_int, check_range, expand, from_uint8, to_uint8
 from ..data.files import ASSETS
 from ..data.idx import MNIST_FAMILY, IdxSet
+from ..models.base import evaluating
 from ..models.files import fingerprint, read_file
 from .lenet import load_lenet
 
@@ -38,19 +39,36 @@ def frechet_distance(
     mean2:Tensor, cov2:Tensor, # of the other
 )->float: # squared distance
     """Squared Fréchet distance of two normal distributions (Dowson and Landau 1982, eq. 4); covariances may
-    be singular."""
-    w, v = torch.linalg.eigh(cov1.double())
+    be singular. Raises `ValueError` for what is no mean or no covariance."""
+    (mean1, cov1), (mean2, cov2) = _statistics(mean1, cov1), _statistics(mean2, cov2)
+    w, v = torch.linalg.eigh(cov1)
     root = (v * w.clamp_min(0).sqrt()) @ v.T
-    inner = root @ cov2.double() @ root
+    inner = root @ cov2 @ root
     cross = torch.linalg.eigvalsh((inner + inner.T) / 2).clamp_min(0).sqrt().sum()
-    return max(0., ((mean1 - mean2).double().square().sum() + cov1.trace() + cov2.trace() - 2 * cross).item())
+    return max(0., ((mean1 - mean2).square().sum() + cov1.trace() + cov2.trace() - 2 * cross).item())
+
+def _statistics(mean:Tensor, cov:Tensor)->tuple[Tensor, Tensor]:
+    "A mean and a covariance in float64; raises `ValueError` for shapes, numbers and matrices that are none."
+    mean, cov = mean.double(), cov.double()
+    if mean.ndim != 1 or cov.shape != 2 * mean.shape:
+        raise ValueError(f"a mean of shape {list(mean.shape)} and a covariance of {list(cov.shape)}: "
+                         f"give [D] and [D, D]")
+    if not (mean.isfinite().all() and cov.isfinite().all()):
+        raise ValueError("a mean or a covariance holds values that are NaN or infinite")
+    if not torch.allclose(cov, cov.T) or torch.linalg.eigvalsh(cov)[0] < -1e-4 * cov.abs().max():
+        raise ValueError("a matrix is no covariance: it is not symmetric, or a variance in it is below 0")
+    return mean, cov
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #42d133a7
+PROTOCOLS = ("FLD-v1", "legacy")
+
 def prepare(
     images:Tensor, # `[N, C, H, W]`, floats in [-1, 1] or bytes; else, as points `[N, D]`, as it is
     protocol:str="FLD-v1", # or "legacy"
 )->Tensor: # floats in [-1, 1]
     "What the protocol does to images before they are measured."
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"there is no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     x = from_uint8(images) if images.dtype == torch.uint8 else images.float()
     if x.ndim != 4: return x
     if protocol == "FLD-v1": return from_uint8(to_uint8(x))
@@ -58,12 +76,8 @@ def prepare(
     return expand(2 / (hi - lo).clamp_min(1e-12), x) * (x - expand(lo, x)) - 1
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #7179b4f5
-PROTOCOLS = ("FLD-v1", "legacy")
-
-def _check(images:Tensor, protocol:str, name:str)->None:
+def _check(images:Tensor, name:str)->None:
     "Refuse images that would give a number without sense."
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"there is no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     if not isinstance(images, Tensor):
         raise ValueError(f"`{name}` is a {type(images).__name__}: give a tensor, `torch.as_tensor({name})`")
     if len(images) < 2:
@@ -78,15 +92,11 @@ def _check(images:Tensor, protocol:str, name:str)->None:
                       f"are these finished samples?", stacklevel=4)
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #1164b9f3
-@contextmanager
-def _evaluating(features:Callable)->Iterator[None]:
-    "Put the network behind `features` in evaluation mode for a while."
-    net = features if isinstance(features, nn.Module) else getattr(features, "__self__", None)
-    modes = {m: m.training for m in net.modules()} if isinstance(net, nn.Module) else {}
-    for m in modes: m.training = False
-    try: yield
-    finally:
-        for m, mode in modes.items(): m.training = mode
+def _evaluating(features:Callable)->Callable:
+    "The same with the network behind it in evaluation mode, whatever mode others need it in."
+    if isinstance(features, nn.Module): return evaluating(features)
+    if not (isinstance(features, MethodType) and isinstance(features.__self__, nn.Module)): return features
+    return MethodType(features.__func__, evaluating(features.__self__))
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #d758c534
 @torch.no_grad()
@@ -99,12 +109,13 @@ def extract(
 )->Tensor: # float64 `[N, D]`, on the CPU
     """What a network sees. Raises `ValueError` for NaN, a wrong range, and a network whose answer depends on
     the other images of a batch."""
-    _check(images, protocol, name)
+    _check(images, name)
     if features is None or isinstance(features, str):
         images, features = images.cpu(), load_lenet(features or "lenet_mnist").features
-    look = lambda x: features(prepare(x, protocol)).double().cpu()
-    with _evaluating(features):
-        f, again = torch.cat([look(b) for b in images.split(batch_size)]), look(images[:2])
+    still = _evaluating(features)
+    look = lambda x: still(prepare(x, protocol)).double().cpu()
+    f, again = (torch.cat([look(b) for b in images.split(as_int(batch_size, "batch_size", 1))]),
+                look(images[:2]))
     if f.ndim != 2: raise ValueError(f"`features` must give `[N, D]`, not {list(f.shape)}: flatten them")
     if not f.isfinite().all():
         raise ValueError(f"{(~f.isfinite()).any(1).sum().item()} "

@@ -213,7 +213,7 @@ def evaluating(
     shadow = seen[id(module)] = object.__new__(type(module))
     own = {k: MethodType(v.__func__, shadow) if isinstance(v, MethodType) and v.__self__ is module else v
            for k, v in vars(module).items()}
-    own["_modules"] = {k: m and evaluating(m, seen) for k, m in module._modules.items()}
+    own["_modules"] = {k: m if m is None else evaluating(m, seen) for k, m in module._modules.items()}
     shadow.__dict__.update(own, training=False)
     return shadow
 

@@ -1,9 +1,12 @@
 # Written by `make export` from what the chapters of this floor export.
 from .loop import TrainState as TrainState
 from .loop import epochs as epochs
+from .loop import one_pass as one_pass
+from .loop import check_data as check_data
 from .loop import adam as adam
 from .loop import train as train
 from .loop import ema_decay as ema_decay
+from .loop import averaging as averaging
 from .loop import ema as ema
 from .loop import budget as budget
 from .loop import until as until

@@ -68,8 +68,8 @@ def check_data(data:Any, name:str)->None:
     if isinstance(data, Tensor) or hasattr(data, "__array__"):
         raise ValueError(f"{name} is a bare {type(data).__name__}: "
                          f"wrap it, `TensorData(x)` or `TensorData(x, y)`, of `ddpm_edu.data`")
-    if (isinstance(data, nn.Module | str | dict) or not hasattr(data, "batches")
-        and not hasattr(data, "__iter__")):
+    has = hasattr(data, "batches") or hasattr(data, "__iter__")
+    if isinstance(data, nn.Module | str | dict) or not has:
         raise ValueError(f"{name} is a {type(data).__name__}, "
                          f"which hands out no batches: give a `TensorData`, "
                          f"an `image_folder`, or any iterable of batches")

@@ -300,8 +300,15 @@ def static(self:GuidanceExplorer,
 
 @patch
 def close(self:GuidanceExplorer)->None:
-    "Stop the work and take the panel off the page."
-    self.worker.stop(); self.box.close()
+    "Stop the work, take the panel off the page, and leave nothing of it with ipywidgets."
+    self.worker.stop()
+    for part in _parts(self.box): part.close()
+
+def _parts(widget:ipywidgets.Widget)->list[ipywidgets.Widget]:
+    "A widget and all that hang on it: what is in it, layouts, styles."
+    own = [getattr(widget, name, None) for name in ("layout", "style")]
+    inside = [p for child in getattr(widget, "children", ()) for p in _parts(child)]
+    return [*inside, *(w for w in own if isinstance(w, ipywidgets.Widget)), widget]
 
 @patch
 def _repr_mimebundle_(self:GuidanceExplorer, **kwargs:Any)->Any: return self.box._repr_mimebundle_(**kwargs)

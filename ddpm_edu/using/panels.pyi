@@ -170,9 +170,13 @@ class GuidanceExplorer():
         "Draw what the panel shows as a contact sheet, for pages on which it is dead."
         ...
     def close(self:GuidanceExplorer)->None:
-        "Stop the work and take the panel off the page."
+        "Stop the work, take the panel off the page, and leave nothing of it with ipywidgets."
         ...
     def _repr_mimebundle_(self:GuidanceExplorer, **kwargs:Any)->Any:
         ...
+
+def _parts(widget:ipywidgets.Widget)->list[ipywidgets.Widget]:
+    "A widget and all that hang on it: what is in it, layouts, styles."
+    ...
 
 __all__ = ['default_eta', 'explore_iter', 'explore', 'state_and_guess', 'picture', 'contact_sheet', 'Newest', 'GuidanceExplorer']

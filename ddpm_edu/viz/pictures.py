@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 from torch import Tensor
 
-from ..core import to_uint8, write_file
+from ..core import as_int, to_uint8, write_file
 
 # %% ../../nbs/0_ground/20_pictures.ipynb #a0d8f111
 def checked_images(x:Tensor)->Tensor:
@@ -51,8 +51,8 @@ def grid(
 )->Tensor: # uint8 `[height, width, C]`
     "Lay a batch of images out as one sheet, row by row. Raises `ValueError` for what is not an image."
     x = to_uint8(checked_images(x))
-    ncol = min(ncol or math.ceil(math.sqrt(len(x))), len(x))
-    below, right = (pad, pad) if isinstance(pad, int) else pad
+    ncol = min(math.ceil(math.sqrt(len(x))) if ncol is None else as_int(ncol, "ncol", 1), len(x))
+    below, right = (as_int(p, "pad") for p in ((pad, pad) if isinstance(pad, int) else pad))
     x = F.pad(x, (0, right, 0, below, 0, 0, 0, -len(x) % ncol), value=255)
     sheet = rearrange(x, "(r c) ch h w -> (r h) (c w) ch", c=ncol)
     return sheet[:sheet.shape[0] - below, :sheet.shape[1] - right]
@@ -117,8 +117,6 @@ def save_image(
     """Write a batch or a sheet as a PNG file.
     Raises `ValueError` for another ending, `OSError` where writing is not allowed."""
     check_ending(path, ".png")
-    if scale < 1 or scale != int(scale):
-        raise ValueError(f"`scale` must be a whole number of at least 1, not {scale}")
-    buffer = BytesIO()
+    scale, buffer = as_int(scale, "scale", 1), BytesIO()
     enlarge(to_pillow(x, ncol), scale).save(buffer, "PNG", optimize=True)
     return write_file(path, buffer.getvalue())
