@@ -84,7 +84,7 @@ class DenoisingModel(Saved):
     @property
     def dtype(self)->torch.dtype: # of states: float32, or float64 where the network has it
         own = (p.dtype for p in self.net.parameters() if p.is_floating_point())
-        return torch.promote_types(next(own, torch.float32), torch.float32)
+        return torch.promote_types(next(own, torch.get_default_dtype()), torch.float32)
 
     @property
     def state_shape(self)->tuple[int, ...]:  # of what samplers move: the data, or a code of them
