@@ -1,5 +1,4 @@
 "The mistakes that everybody makes once: each must be refused with one clear sentence that names the fix."
-import copy
 import os
 import warnings
 
@@ -41,11 +40,10 @@ def test_data_that_do_not_suit(batch, corrupt, says):
 
 def test_bytes_are_what_they_mean(batch):
     bytes_ = to_uint8(batch[0])
-    torch.manual_seed(0)
-    model = small()
-    a, b = (fit(copy.deepcopy(model), [(x, batch[1])], steps=2, device="cpu")
-            for x in (bytes_, from_uint8(bytes_)))
-    assert a["loss"] == b["loss"]
+    def losses(x):
+        torch.manual_seed(0)
+        return fit(small(), [(x, batch[1])], steps=2, device="cpu")["loss"]
+    assert losses(bytes_) == losses(from_uint8(bytes_))
 
 
 def test_nan_and_wrong_range_are_refused_by_the_data_set_too(batch):
