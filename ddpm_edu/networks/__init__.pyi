@@ -33,3 +33,11 @@ from .drawing import multiply_adds as multiply_adds
 from .drawing import show_unet as show_unet
 from .unet_fixed import UNetFixed as UNetFixed
 from .unet_fixed import copy_weights as copy_weights
+from .kigo import cosine_alpha_bar as cosine_alpha_bar
+from .kigo import KigoAttention as KigoAttention
+from .kigo import KigoBlock as KigoBlock
+from .kigo import KigoLevel as KigoLevel
+from .kigo import u_block as u_block
+from .kigo import KigoUNet as KigoUNet
+from .kigo import kigo_weights as kigo_weights
+from .kigo import from_kigo as from_kigo
