@@ -41,3 +41,14 @@ from .kigo import u_block as u_block
 from .kigo import KigoUNet as KigoUNet
 from .kigo import kigo_weights as kigo_weights
 from .kigo import from_kigo as from_kigo
+from .noisy import NOISY as NOISY
+from .noisy import sines_cosines as sines_cosines
+from .noisy import NoisyBlock as NoisyBlock
+from .noisy import NoisyAttention as NoisyAttention
+from .noisy import NoisyDownsample as NoisyDownsample
+from .noisy import NoisyUpsample as NoisyUpsample
+from .noisy import NoisyPlan as NoisyPlan
+from .noisy import noisy_level as noisy_level
+from .noisy import NoisyUNet as NoisyUNet
+from .noisy import noisy_weights as noisy_weights
+from .noisy import from_noisy as from_noisy
