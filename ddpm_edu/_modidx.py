@@ -872,6 +872,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'ddpm_edu/networks/noisy.py'),
                                          'ddpm_edu.networks.noisy.NoisyUNet.__init__': ( '3_networks/noisy.html#noisyunet.__init__',
                                                                                          'ddpm_edu/networks/noisy.py'),
+                                         'ddpm_edu.networks.noisy.NoisyUNet._plan': ( '3_networks/noisy.html#noisyunet._plan',
+                                                                                      'ddpm_edu/networks/noisy.py'),
                                          'ddpm_edu.networks.noisy.NoisyUNet.forward': ( '3_networks/noisy.html#noisyunet.forward',
                                                                                         'ddpm_edu/networks/noisy.py'),
                                          'ddpm_edu.networks.noisy.NoisyUpsample': ( '3_networks/noisy.html#noisyupsample',

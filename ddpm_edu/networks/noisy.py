@@ -135,7 +135,7 @@ def _side(
         else: out[f"{name}_{k}"] = NoisyBlock(channels if k > 1 else in_channels, channels, activation)
     return out
 
-# %% ../../nbs/3_networks/65_noisy.ipynb #1410d1d8
+# %% ../../nbs/3_networks/65_noisy.ipynb #5f32381f
 def noisy_level(
     plan:NoisyPlan, # of the whole network
     in_channels:int, # channels of x
@@ -148,15 +148,16 @@ def noisy_level(
     layers = _side(letters, f"down_{i}", in_channels, channels, act)
     if i < len(plan.levels):
         inside = noisy_level(plan, channels, 2 * channels, channels, i + 1)
-        layers[f"downsample_{i}"] = NoisyDownsample(channels, not plan.plain, act() if plan.plain or i == 1 else None)
-        layers[f"skip_{i}"] = ConditionalSkipConnection(inside)                                # x + inside(x)
+        after = act() if plan.plain or i == 1 else None
+        layers[f"downsample_{i}"] = NoisyDownsample(channels, not plan.plain, after)
+        layers[f"skip_{i}"] = ConditionalSkipConnection(inside)   # x + inside(x)
         layers[f"upsample_{i}"] = NoisyUpsample(channels, act() if plan.plain else None)
         last = out_channels if letters[0] == "b" else channels
         layers |= _side(letters, f"up_{i}", channels, last, act)
     else: last = channels
     return ConditionalChain(**layers, **{f"leave_{i}": nn.Conv2d(last, out_channels, 1)})
 
-# %% ../../nbs/3_networks/65_noisy.ipynb #1805703c
+# %% ../../nbs/3_networks/65_noisy.ipynb #04de9b4e
 class NoisyUNet(nn.Module):
     """Noisy's network, Lara, Maria, Alia or another plan. `forward(x, t)`.
     Raises `ValueError` for arguments that are impossible."""
@@ -170,16 +171,23 @@ class NoisyUNet(nn.Module):
     )->None:
         super().__init__()
         whole = dict(in_channels=in_channels, width=width, time_channels=time_channels, T=T)
-        self.config:dict[str, Any] = {k: as_int(v, k, 4 if k == "time_channels" else 1) for k, v in whole.items()}
+        least = dict(time_channels=4)
+        self.config:dict[str, Any] = {k: as_int(v, k, least.get(k, 1)) for k, v in whole.items()}
         if time_channels % 2: raise ValueError(f"time_channels={time_channels}: take an even number")
-        if isinstance(plan, str) and plan not in NOISY:
-            raise ValueError(f"plan={plan!r:.40}: choose from {', '.join(map(repr, NOISY))}, or give a `NoisyPlan`")
-        how = NOISY[plan] if isinstance(plan, str) else NoisyPlan(**plan) if isinstance(plan, Mapping) else plan
-        self.config["plan"] = plan if isinstance(plan, str) else asdict(how)
-        self.in_channels, self.time_channels, self.T = (self.config[k] for k in ("in_channels", "time_channels", "T"))
-        self.divisor = 2 ** (len(how.levels) - 1)
+        how = self._plan(plan)
+        self.in_channels, self.time_channels = self.config["in_channels"], self.config["time_channels"]
+        self.T, self.divisor = self.config["T"], 2 ** (len(how.levels) - 1)
         self.chain = noisy_level(how, self.time_channels + self.in_channels, how.first * self.config["width"],
                                  self.in_channels)
+
+    def _plan(self, plan:str|NoisyPlan|Mapping)->NoisyPlan:
+        "The plan that is meant, noted in `config`."
+        if isinstance(plan, str) and plan not in NOISY:
+            raise ValueError(f"plan={plan!r:.40}: choose from {', '.join(map(repr, NOISY))}, "
+                             f"or give a `NoisyPlan`")
+        how = NOISY[plan] if isinstance(plan, str) else NoisyPlan(**plan) if isinstance(plan, Mapping) else plan
+        self.config["plan"] = plan if isinstance(plan, str) else asdict(how)
+        return how
 
 # %% ../../nbs/3_networks/65_noisy.ipynb #223fa3bd
 @patch
@@ -198,7 +206,7 @@ def forward(self:NoisyUNet,
     told = sines_cosines(t.to(torch.promote_types(x.dtype, torch.float32)), self.time_channels).to(x.dtype)
     return self.chain(torch.cat([told[:, :, None, None].expand(-1, -1, h, w), x], 1))
 
-# %% ../../nbs/3_networks/65_noisy.ipynb #ceb885e9
+# %% ../../nbs/3_networks/65_noisy.ipynb #fa433f78
 def _noisy_names(
     chain:ConditionalChain, # a level of the network
     path:str="chain.", # where it is in ours
@@ -211,7 +219,7 @@ def _noisy_names(
             yield from _noisy_names(layer.layers, f"{path}{name}.layers.", f"{scope}{n}.mods.")
         else:
             own = {"change": "0", "add": "1.mods", "out": "proj_out"}
-            if not getattr(layer, "shortcut", True): own["conv"] = ""                  # Lara's convolution alone
+            if not getattr(layer, "shortcut", True): own["conv"] = ""   # Lara's convolution alone
             for k in layer.state_dict():
                 first, _, rest = k.partition(".")
                 theirs = ".".join(filter(None, (own.get(first, first), rest)))

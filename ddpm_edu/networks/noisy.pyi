@@ -127,6 +127,9 @@ class NoisyUNet(nn.Module):
         T:int=1000, # number of time steps that it is meant for
     )->None:
         ...
+    def _plan(self, plan:str|NoisyPlan|Mapping)->NoisyPlan:
+        "The plan that is meant, noted in `config`."
+        ...
     def forward(self:NoisyUNet,
         x:Tensor, # noisy images [B, in_channels, H, W]
         t:Tensor, # times 0 ... T-1, long or float, [B]
