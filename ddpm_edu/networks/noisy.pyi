@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""Noisy's networks: `NoisyUNet(in_channels, plan)` after one of the plans in `NOISY`, Lara, Maria and Alia; it is
-made of `NoisyBlock`, `NoisyAttention`, `NoisyDownsample` and `NoisyUpsample`. `from_noisy` loads the original's."""
+"""Noisy's networks: `NoisyUNet(in_channels, plan)` after a plan in `NOISY`, which has Lara, Maria and Alia; it
+is made of `NoisyBlock`, `NoisyAttention`, `NoisyDownsample` and `NoisyUpsample`. `from_noisy` builds one from
+Noisy's own configuration and weights."""
 from dataclasses import field
 from typing import Any
 import re
@@ -82,7 +83,7 @@ class NoisyUpsample(nn.Module):
 @dataclass
 class NoisyPlan():
     "How a `NoisyUNet` is made. Raises `ValueError` that names what is not possible."
-    levels:Sequence[str] # layers of each level: B a block, A attention; b: a block that narrows on the way out
+    levels:Sequence[str] # layers of each level: B a block, A attention; b a block that narrows on the way out
     activation:str = "SiLU" # "SiLU" or "ReLU"
     first:int = 1 # channels of the first level, in units of the network's width
     plain:bool = False # halve by the convolution alone, and activate after every change of size
