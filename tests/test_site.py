@@ -7,7 +7,7 @@ import json
 import re
 
 import pytest
-from make_site import LIVE, live_pages, navigation, write
+from make_site import drawing_pages, in_site, navigation, write
 from pages import ROOT, chapters
 from PIL import Image
 from site_check import dead
@@ -149,7 +149,8 @@ def test_what_is_hidden_folded_and_left_out(book):
 
 
 def test_pictures_say_what_they_show(book):
-    text = book(md("## A head\n\nNot yet.\n\nOne. See **gaps** in [the `grey`](20_b.ipynb) at $\\sigma = 3$."),
+    before = "One. See **gaps** in [the `grey`](20_b.ipynb) at $\\sigma = 3$."
+    text = book(md(f"## A head\n\nNot yet.\n\n{before}"),
                 code("a", drawn()), md("Then what?"), code("b", drawn(), drawn()), code("c", drawn()),
                 md("| a | table |\n\nIt means this. And that."))
     alts = re.findall(r'alt="([^"]*)"', text)
@@ -173,10 +174,23 @@ def test_the_navigation_is_the_order_of_reading(book, tmp_path):
     book()
     assert navigation(book.site, {}) == [{"Start": "index.md"}, {"Ground": [
         {"A title": "0_ground/10_a.md"}, {"The other": "0_ground/20_b.md"}]}, {"Project": []}]
-    (tmp_path/LIVE).mkdir(parents=True); (tmp_path/LIVE/"digits.html").write_text("<title>A &amp; B</title>")
-    live = {"Live": ["live/index.md", {"A & B": "live/digits.html"}]}
-    assert navigation(book.site, live_pages(tmp_path))[1] == live
-    assert write(tmp_path, tmp_path/"out") == 5
+
+
+def test_pages_that_draw_are_a_part_of_the_site(book, tmp_path):
+    book()
+    assert drawing_pages(tmp_path) == {}
+    page = "<title>A &amp; B</title><body class='x'><h1>A</h1></body>"
+    (tmp_path/"tools").mkdir()
+    tool = f"import sys, pathlib; pathlib.Path(sys.argv[1], 'digits.html').write_text({page!r})"
+    (tmp_path/"tools/page.py").write_text(tool)
+    live = drawing_pages(tmp_path)
+    assert live == {"live/digits.html": in_site(page)}
+    assert "<body class='x'>\n<p class=\"home\"><a href=\"../index.html\">" in in_site(page)
+    assert in_site(page).endswith('<script src="../assets/live.js"></script>\n</body>')
+    nav = {"Live": ["live/index.md", {"A & B": "live/digits.html"}]}
+    assert navigation(book.site, live)[1] == nav
+    assert write(tmp_path, tmp_path/"out", live) == 5
+    assert (tmp_path/"out/pages/live/digits.html").read_text() == in_site(page)
     assert "[A & B](digits.html)" in (tmp_path/"out/pages/live/index.md").read_text()
     assert (tmp_path/"out/pages/assets/katex/katex.min.js").exists() and (tmp_path/"out/mkdocs.yml").exists()
 

@@ -1,8 +1,8 @@
 """Build the site from the notebooks: `make docs`. Markdown and pictures go to _docs/, the site to _site/.
 
 A link that leads nowhere, or a page that would load something from another host, is an error: each is named,
-and the exit status is 1. Pages where a model draws in the browser are finished HTML files in the folder LIVE;
-where there are any, they become a part of the navigation."""
+and the exit status is 1. Pages where a model draws in the browser come finished from tools/page.py and have
+their own part of the navigation."""
 import argparse
 import functools
 import html
@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,12 +20,29 @@ from pages import ROOT
 from site_check import dead
 from site_convert import TEXTS, Site
 
-LIVE = "docs"
+HOME = '<p class="home"><a href="../index.html">ddpm_edu</a></p>'
+LIKE_THE_SITE = '<script src="../assets/live.js"></script>'
 
 
-def live_pages(root):
-    "The finished pages, as {path in the site: text}."
-    return {f"live/{p.name}": p.read_text(encoding="utf-8") for p in sorted((root/LIVE).glob("*.html"))}
+def drawing_pages(root):
+    "The pages where a model draws, as {path in the site: text}; none without a tool that writes them."
+    if not (tool := root/"tools/page.py").exists(): return {}
+    with tempfile.TemporaryDirectory() as folder:
+        finished([sys.executable, tool, folder])
+        pages = sorted(Path(folder).glob("*.html"))
+        return {f"live/{p.name}": in_site(p.read_text(encoding="utf-8")) for p in pages}
+
+
+def in_site(page):
+    "A page that stands by itself, with a way to the site and the site's choice of dark or light."
+    page = re.sub(r"<body[^>]*>", rf"\g<0>\n{HOME}", page, count=1)
+    return page.replace("</body>", f"{LIKE_THE_SITE}\n</body>")
+
+
+def finished(command, **options):
+    "Run a command; end with what it said if it fails."
+    run = subprocess.run(command, capture_output=True, text=True, **options)
+    if run.returncode: sys.exit(run.stdout + run.stderr)
 
 
 def live_title(text): return html.unescape(re.search(r"<title>([^<]*)</title>", text)[1])
@@ -49,9 +67,9 @@ def navigation(site, live):
     return [*nav, {"Project": [{site.title(k): f"{k}.md"} for k in TEXTS.values() if k in site.sources]}]
 
 
-def write(root, out):
+def write(root, out, live):
     "Write the Markdown of all pages, their files and the configuration into `out`; returns how many pages."
-    site, live, tools = Site(root), live_pages(root), Path(__file__).parent/"site"
+    site, tools = Site(root), Path(__file__).parent/"site"
     texts = {f"{key}.md": site.page(key) for key in site.sources} | live
     if live: texts["live/index.md"] = live_index(live)
     shutil.rmtree(out, ignore_errors=True)
@@ -70,16 +88,12 @@ def write(root, out):
 def build(root):
     "Everything; exits with a sentence for each problem."
     start = time.perf_counter()
-    n = write(root, root/"_docs")
-    read = time.perf_counter()
-    run = subprocess.run([sys.executable, "-m", "zensical", "build", "-f", "mkdocs.yml"],
-                         cwd=root/"_docs", capture_output=True, text=True)
-    if run.returncode: sys.exit(run.stdout + run.stderr)
+    n = write(root, root/"_docs", drawing_pages(root))
+    finished([sys.executable, "-m", "zensical", "build", "-f", "mkdocs.yml"], cwd=root/"_docs")
     shutil.rmtree(root/"_site", ignore_errors=True)
     shutil.move(root/"_docs/site", root/"_site")
     if problems := dead(root/"_site"): sys.exit("\n".join(["The site has dead links:", *problems]))
-    print(f"_site/: {n} pages in {time.perf_counter() - start:.0f} s, "
-          f"{read - start:.1f} s of them for reading the notebooks")
+    print(f"_site/: {n} pages in {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":
