@@ -45,7 +45,7 @@ test-browser: $(STAMP)-docs ## in Chromium: guided digits in JupyterLab, by the 
 	@$(VENV)/python -m pytest tests/browser/slider.py tests/browser/crawl.py
 
 $(STAMP)-docs: $(STAMP)
-	$(VENV)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(VENV)/python -m pip install --disable-pip-version-check -c constraints.txt --config-settings editable_mode=compat -e '.[docs]'
 	@touch $@
 
 docs: $(STAMP)-docs ## all chapters as a site to read, in _site/; a dead link is an error

@@ -129,6 +129,9 @@ def test_the_dark_is_switched_on_and_stays(page, site):
     assert scheme() == "slate" and page.evaluate("getComputedStyle(document.body).backgroundColor") != light
     page.goto(site[0] + CHAPTER)
     assert scheme() == "slate"
+    for live in {*site[1].glob("live/*.html")} - {site[1]/"live/index.html"}:   # a model draws in the dark, too
+        page.goto(f"{site[0]}live/{live.name}")
+        assert page.locator("#dark").get_attribute("aria-checked") == "true", live.name
 
 
 def test_an_answer_is_folded_until_asked_for(page, site):

@@ -1,4 +1,7 @@
 // A page where a model draws, as a page of the site: as dark as the reader has chosen there.
-const chosen = localStorage.getItem(new URL("..", location).pathname + ".__palette")
-const dark = document.querySelector("#dark")
-if (chosen && dark && (JSON.parse(chosen).color.scheme === "slate") !== (dark.getAttribute("aria-checked") === "true")) dark.click()
+{
+  const chosen = JSON.parse(localStorage.getItem(new URL("..", location).pathname + ".__palette"))
+  const button = document.querySelector("#dark")
+  const isDark = button?.getAttribute("aria-checked") === "true"
+  if (chosen && button && isDark !== (chosen.color.scheme === "slate")) button.click()
+}
