@@ -4,6 +4,7 @@ A link that leads nowhere, or a page that would load something from another host
 and the exit status is 1. Pages where a model draws in the browser come finished from tools/page.py and have
 their own part of the navigation."""
 import argparse
+import contextlib
 import functools
 import html
 import http.server
@@ -105,4 +106,4 @@ if __name__ == "__main__":
         handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=ROOT/"_site")
         server = http.server.ThreadingHTTPServer(("127.0.0.1", arguments.serve), handler)
         print(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)")
-        server.serve_forever()
+        with contextlib.suppress(KeyboardInterrupt): server.serve_forever()
