@@ -22,6 +22,7 @@ CHAPTER = "2_denoising/40_guidance.html"
 LOOK = """() => {
     const all = selector => [...document.querySelectorAll(selector)];
     const article = document.querySelector("article") ?? document.body, raw = [];
+    for (const folded of all("article details")) folded.open = true;
     const words = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
     while (words.nextNode()) {
         const { data, parentElement } = words.currentNode;
@@ -129,7 +130,7 @@ def test_the_dark_is_switched_on_and_stays(page, site):
     assert scheme() == "slate" and page.evaluate("getComputedStyle(document.body).backgroundColor") != light
     page.goto(site[0] + CHAPTER)
     assert scheme() == "slate"
-    for live in {*site[1].glob("live/*.html")} - {site[1]/"live/index.html"}:   # a model draws in the dark, too
+    for live in {*site[1].glob("live/*.html")} - {site[1]/"live/index.html"}:  # a model draws there
         page.goto(f"{site[0]}live/{live.name}")
         assert page.locator("#dark").get_attribute("aria-checked") == "true", live.name
 
