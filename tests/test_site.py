@@ -144,8 +144,9 @@ def test_what_is_hidden_folded_and_left_out(book):
     assert '<div class="module" markdown="1">\n\nSays what.\n\n</div>' in text
     head = '<details class="answer" markdown="1">\n<summary>Answer to 1</summary>'
     inside = text.split(head)[1].split("</details>")[0]
-    assert "<p>because it <code>is</code>.</p>" in inside and "```python\nassert 1\n```" in inside
+    assert "<p>Because it <code>is</code>.</p>" in inside and "```python\nassert 1\n```" in inside
     assert "folded" in inside and answer("x = 1") == ("Code", "", "x = 1")
+    assert answer("# Answer to 12. x0, a guess\nf()") == ("Answer to 12", "x0, a guess", "f()")
 
 
 def test_pictures_say_what_they_show(book):

@@ -72,8 +72,10 @@ def answer(body):
     lines = body.splitlines()
     n = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     said = " ".join(line.lstrip("# ") for line in lines[:n])
-    m = re.match(r"(Answer to \d+):? *(.*)", said)
-    return (m[1], m[2], "\n".join(lines[n:]).strip("\n")) if m else ("Code", "", body)
+    m = re.match(r"(Answer to \d+)[:.,]? *(.*)", said)
+    if not m: return "Code", "", body
+    words = re.sub(r"\A(?:a|[a-z]{2,})(?=[ ,.])", lambda first: first[0].capitalize(), m[2])
+    return m[1], words, "\n".join(lines[n:]).strip("\n")
 
 
 class Site:
