@@ -344,7 +344,8 @@ def explain_errors(
         return isinstance(f, kind) and f.__module__ == module and not hasattr(f, "explained")
     for name in space["__all__"]:
         if ours(space[name]): space[name] = _explained(space[name])
-    for cls in {v for v in space.values() if isinstance(v, type) and v.__module__.partition(".")[0] == PACKAGE}:
+    classes = {v for v in space.values() if isinstance(v, type)}
+    for cls in (c for c in classes if c.__module__.partition(".")[0] == PACKAGE):
         for name, f in list(vars(cls).items()):
             if ours(f) and name != "forward" and (name == "__init__" or name[0] != "_"):
                 setattr(cls, name, _explained(f))

@@ -1,9 +1,10 @@
-"""Random wrong arguments for every public function, class and method: `python tests/fuzz.py --calls 10000 --seed 5`.
+"""Random wrong arguments for every public function, class and method:
+`python tests/fuzz.py --calls 10000 --seed 5`.
 
-Each call starts from arguments that would do, where the name of the parameter tells which those are, and spoils one
-or two of them. Counted are: *crash* (the process died), *hang* (over 10 seconds), *nan* (NaN or infinity out of
-finite arguments), and *raw*: an error that was raised outside the package and not converted, or whose message names
-neither an argument nor what to do. The calls of a seed are always the same ones."""
+Each call starts from arguments that would do, where the name of the parameter tells which those are, and
+spoils one or two of them. Counted are: *crash* (the process died), *hang* (over 10 seconds), *nan* (NaN or
+infinity out of finite arguments), and *raw*: an error that was raised outside the package and not converted,
+or whose message names neither an argument nor what to do. The calls of a seed are always the same ones."""
 import argparse
 import collections
 import importlib
@@ -22,12 +23,13 @@ import warnings
 from pathlib import Path
 
 FLOORS = "data", "denoising", "networks", "models", "training", "measuring", "sprites", "viz", "using"
-FRONT = ("GaussianDiffusion KarrasDiffusion UNet UNetFixed TensorData fit load fld grid animate show_images save_image "
-         "digits image_folder three_shapes karras_sigmas ddim euler dpmpp_2m heun KarrasDiffusion.sample "
-         "GaussianDiffusion.sample GaussianDiffusion.save KarrasDiffusion.save GaussianDiffusion.sample_iter").split()
-# what fetches, waits for somebody or trains for minutes by itself, and what is no function that a user would call
-SKIP = {"fetch", "hub_data", "run_demo", "main", "open_clip_encoders", "train_lenet", "draw", "score", "sheet",
-        "cifar10", "flowers102", "pokemon", "sprite_files", "fashion", "digits", "idx_data", "explore", "cache_folder"}
+FRONT = """GaussianDiffusion KarrasDiffusion UNet UNetFixed TensorData fit load fld grid animate show_images
+save_image digits image_folder three_shapes karras_sigmas ddim euler dpmpp_2m heun KarrasDiffusion.sample
+GaussianDiffusion.sample GaussianDiffusion.save KarrasDiffusion.save GaussianDiffusion.sample_iter""".split()
+# what fetches, waits for somebody or trains for minutes by itself
+SKIP = """
+fetch hub_data run_demo main open_clip_encoders train_lenet draw score sheet cifar10 flowers102 pokemon
+sprite_files idx_data explore cache_folder""".split()
 LIMIT = 10                                                                # seconds
 
 
@@ -56,23 +58,34 @@ def usual():
     stats = torch.zeros(4), torch.eye(4)
     folder = tempfile.mkdtemp()
     by_name = dict(
-        x=[x, points, steps[0].x], images=[torch.rand(6, 1, 28, 28)], net=[net, PointNet(10)], model=[model, flat],
-        D=[D], sigmas=[sigmas], data=[data, TensorData(points)], n=[1, 3], n_steps=[1, 3], seed=[0, 7], T=[10],
-        labels=[None, 1, torch.tensor([0, 1])], y=[None, torch.tensor([0, 1, 2, 0, 1, 2])], betas=[model.betas],
-        path=[folder + "/a.png", folder + "/b.gif"], name_or_path=["spirals"], epochs=[None, 1], steps=[2, steps],
+        x=[x, points, steps[0].x], images=[torch.rand(6, 1, 28, 28)],
+net=[net, PointNet(10)], model=[model, flat],
+        D=[D], sigmas=[sigmas], data=[data, TensorData(points)],
+n=[1, 3], n_steps=[1, 3], seed=[0, 7], T=[10],
+        labels=[None, 1, torch.tensor([0, 1])], y=[None, torch.tensor([0, 1, 2, 0, 1, 2])],
+betas=[model.betas],
+        path=[folder + "/a.png", folder + "/b.gif"], name_or_path=["spirals"],
+epochs=[None, 1], steps=[2, steps],
         minutes=[None], batch_size=[2, 4], data_shape=[(1, 8, 8), (2,)], in_channels=[8], out_channels=[8],
-        channels=[1, 3], emb_dim=[8], dim=[8], num_groups=[4], num_classes=[0, 3], model_channels=[8], size=[8, 16],
+        channels=[1, 3], emb_dim=[8], dim=[8], num_groups=[4],
+num_classes=[0, 3], model_channels=[8], size=[8, 16],
         sampler=["ddim", "heun"], sigma=[1., torch.ones(6)], sigma_min=[.1], sigma_max=[10.], eta=[0., 1.],
-        noise_sampler=[None], frames=[frames, steps], labels_=[None], reference=["lenet_mnist", torch.rand(9, 1, 28, 28)],
+        noise_sampler=[None], frames=[frames, steps],
+labels_=[None], reference=["lenet_mnist", torch.rand(9, 1, 28, 28)],
         features=[lenet.features], real=[torch.rand(20, 4)], fake=[torch.rand(20, 4)], f=[torch.rand(9, 4)],
-        g=[torch.rand(9, 4)], mean1=[stats[0]], cov1=[stats[1]], mean2=[stats[0]], cov2=[stats[1]], states=[iter(())],
+        g=[torch.rand(9, 4)], mean1=[stats[0]], cov1=[stats[1]],
+mean2=[stats[0]], cov2=[stats[1]], states=[iter(())],
         done=[budget(data, 4, steps=2)], opt=[None], s=[1.], s2=[.5], ac=[model.alphas_cumprod if
-        hasattr(model, "alphas_cumprod") else sigmas[:3] / 20], guidance_scale=[1., 3.], interval=[None, (0., 5.)],
-        points=[points], means=[points[:3]], stds=[torch.ones(3)], image=[x], images_=[x], layers=[[torch.nn.SiLU()]],
-        device=["cpu"], raw=[b"123"], u=[torch.rand(5)], t=[torch.zeros(6)], cond=[{}], steps_=[steps], k=[1, 2],
+        hasattr(model, "alphas_cumprod") else sigmas[:3] / 20],
+guidance_scale=[1., 3.], interval=[None, (0., 5.)],
+        points=[points], means=[points[:3]], stds=[torch.ones(3)],
+image=[x], images_=[x], layers=[[torch.nn.SiLU()]],
+        device=["cpu"], raw=[b"123"], u=[torch.rand(5)],
+t=[torch.zeros(6)], cond=[{}], steps_=[steps], k=[1, 2],
         ncol=[2], scale=[1., 2], step=[steps[1]], labels__=[None], target=[x], module=[net], sigma_data=[.5],
         block=["pre_act", "res"], objective=["eps", "v"], threshold=["static", None], name=["x0", "spirals"],
-        z=[x], h=[x], v=[x], c=[x], skip=[x], q=[x], width=[16], p=[.5], curves=[{"a": [1., 2.]}], states_=[iter(())],
+        z=[x], h=[x], v=[x], c=[x], skip=[x], q=[x], width=[16],
+p=[.5], curves=[{"a": [1., 2.]}], states_=[iter(())],
         get=[get_sampler("ddim")], card=[load("spirals", device="cpu").card], pad=[1], log=[{}], level=[.9])
     objects = dict(GaussianDiffusion=model, KarrasDiffusion=flat, TensorData=data, UNet=net, LeNet5=lenet)
     return by_name, objects
@@ -83,16 +96,21 @@ def wrong(rng):
     import numpy as np
     import torch
     g = torch.Generator().manual_seed(rng.randrange(2**31))
-    shape = rng.choice([(), (0,), (1,), (3,), (2, 2), (6, 1, 8, 8), (2, 3, 8, 8), (4, 1, 28, 28), (1, 1, 1, 1), (2, 8, 8)])
+    shape = rng.choice([(), (0,), (1,), (3,), (2, 2),
+                        (6, 1, 8, 8), (2, 3, 8, 8), (4, 1, 28, 28), (1, 1, 1, 1), (2, 8, 8)])
     kinds = torch.float32, torch.float16, torch.float64, torch.int64, torch.uint8, torch.bool
-    simple = [None, True, False, -3, -1, 0, 1, 2, 3, 17, 2**70, -1., 0., .5, 1., 2.5, 1e30, -1e30, math.nan, math.inf,
-              "", "x", "ddim", "digits", "no such", "\x1b[31mred", b"", b"abc", [], [1, 2], ["a"], (), (1,), (3, 8, 8),
+    simple = [None, True, False, -3, -1, 0, 1, 2, 3, 17,
+              2**70, -1., 0., .5, 1., 2.5, 1e30, -1e30, math.nan, math.inf,
+              "", "x", "ddim", "digits", "no such", "\x1b[31mred",
+              b"", b"abc", [], [1, 2], ["a"], (), (1,), (3, 8, 8),
               {}, {"a": 1}, set(), object(), len, int, lambda x: x, lambda *a, **k: None, Path("no such"),
-              Path(os.devnull), 3 + 4j, range(3), iter([1, 2]), np.int64(3), np.float32(.5), np.zeros(3), "cpu", "cuda:9"]
+              Path(os.devnull), 3 + 4j, range(3), iter([1, 2]),
+              np.int64(3), np.float32(.5), np.zeros(3), "cpu", "cuda:9"]
     if rng.random() < .7: return rng.choice(simple)
     kind = rng.choice(kinds)
     made = (torch.randn(shape, generator=g) * rng.choice([.3, 1, 100])).to(kind)
-    return rng.choice([lambda: made, lambda: made.numpy(), lambda: torch.nn.Linear(2, 2), lambda: made * math.nan
+    return rng.choice([lambda: made, lambda: made.numpy(),
+                       lambda: torch.nn.Linear(2, 2), lambda: made * math.nan
                        if made.is_floating_point() else made, lambda: [made, made]])()
 
 
@@ -117,7 +135,8 @@ def arguments(call, by_name, rng):
     try: params = [p for p in inspect.signature(call).parameters.values() if p.kind < 4 and p.kind != 2]
     except (TypeError, ValueError): params = []
     given = {p.name: rng.choice(by_name[p.name]) if p.name in by_name else wrong(rng) for p in params
-             if p.default is p.empty or rng.random() < .3 or p.name in ("steps", "device")}
+             if (p.default is p.empty or rng.random() < .3 or p.name in ("steps", "device"))
+             and p.name not in ("full", "download")}                      # nothing is fetched
     for name in rng.sample(list(given), min(len(given), rng.choice([1, 1, 2]))):
         if name in ("minutes", "epochs"): continue                        # 17 minutes are 17 minutes
         given[name] = wrong(rng)
@@ -129,7 +148,8 @@ def finite(thing, depth=0):
     import numpy as np
     import torch
     if isinstance(thing, torch.Tensor):
-        return thing.is_meta or not (thing.is_floating_point() or thing.is_complex()) or bool(thing.isfinite().all())
+        return thing.is_meta or not (thing.is_floating_point()
+                                     or thing.is_complex()) or bool(thing.isfinite().all())
     if isinstance(thing, np.ndarray): return thing.dtype.kind not in "fc" or bool(np.isfinite(thing).all())
     if isinstance(thing, float): return math.isfinite(thing) and abs(thing) < 1e29
     if isinstance(thing, complex | torch.nn.Module): return True
@@ -146,9 +166,10 @@ def verdict(e, call, given):
     said = str(e)
     names = [*given, *(inspect.signature(call).parameters if callable(call) else ())]
     named = any(re.search(rf"(?<!\w){re.escape(n)}(?!\w)", said) for n in names)
-    advice = re.search(r"\b(take|takes|use|give|choose|pass|needs?|must|call|expects?|ask|install|make|was given|"
-                       r"cannot|no such|unknown|works? (in|with|on)|there is no|should)\b", said)
-    if len(frames) == 1 and isinstance(e, TypeError): return "ok", ""     # Python's own words on the signature
+    advice = re.search(
+        r"\b(take|takes|use|give|choose|pass|needs?|must|call|expects?|ask|install|make|was given|"
+r"cannot|no such|unknown|works? (in|with|on)|there is no|should)\b", said)
+    if len(frames) == 1 and isinstance(e, TypeError): return "ok", ""  # Python's own words on the signature
     where = f"{Path(frames[-1][0]).name}:{frames[-1][1]} {type(e).__name__}: {said[:110]!r}"
     return ("ok", "") if ours and (named or advice) else ("raw", where)
 
@@ -227,8 +248,10 @@ if __name__ == "__main__":
     a = parser.parse_args()
     results = fuzz(a.calls, a.seed)
     count, raw, front, n = shares(results)
-    print(f"seed {a.seed}: {a.calls} calls, {dict(count)}; raw {raw:.1f} %, at the front doors {front:.1f} % of {n}")
+    print(f"seed {a.seed}: {a.calls} calls, {dict(count)}; "
+          f"raw {raw:.1f} %, at the front doors {front:.1f} % of {n}")
     for name, kind, where in results:
         if kind in ("crash", "hang", "nan"): print(kind, name, where)
-    raws = collections.Counter((name, where.split(" | ")[0]) for name, kind, where in results if kind == "raw")
+    raws = collections.Counter((name, where.split(" | ")[0]) for name,
+                               kind, where in results if kind == "raw")
     for (name, where), k in raws.most_common(a.show): print(k, name, where)

@@ -17,7 +17,7 @@ from einops import rearrange
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import as_float, as_int
+from ..core import as_float, as_int, explain_errors
 from .blocks import KeepsPrecision, PreActBlock, check_labels, check_times, group_norm
 from .blocks import scaled_dot_attention
 from .chain import ConditionalChain, ConditionalSkipConnection, cat_channels
@@ -290,3 +290,6 @@ def from_kigo(
                    out_channels=config["output_channels"], **options)
     if params is not None: net.load_state_dict(kigo_weights(net, params))
     return net
+
+# %% ../../nbs/3_networks/60_kigo.ipynb #8c1bbb5e
+explain_errors(__name__)

@@ -12,7 +12,7 @@ from einops import rearrange
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import as_float, as_int
+from ..core import as_float, as_int, explain_errors
 from .blocks import KeepsPrecision, PreActBlock, check_labels, check_times, group_norm
 from .blocks import scaled_dot_attention
 from .chain import ConditionalChain, ConditionalSkipConnection, cat_channels

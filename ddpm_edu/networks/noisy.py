@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from ..core import as_int
+from ..core import as_int, explain_errors
 from .blocks import check_labels, check_times, scaled_dot_attention
 from .chain import ConditionalChain, ConditionalSkipConnection
 from .unet import check_images
@@ -258,3 +258,6 @@ def from_noisy(
                     config.get("diffusion", {}).get("T", 1000))
     if params is not None: net.load_state_dict(noisy_weights(net, params))
     return net
+
+# %% ../../nbs/3_networks/65_noisy.ipynb #afcc1eea
+explain_errors(__name__)

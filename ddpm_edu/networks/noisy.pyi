@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from ..core import as_int
+from ..core import as_int, explain_errors
 from .blocks import check_labels, check_times, scaled_dot_attention
 from .chain import ConditionalChain, ConditionalSkipConnection
 from .unet import check_images
