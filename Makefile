@@ -1,6 +1,6 @@
 # `make demo` and `make test` need nothing but Python 3.11 or newer, make, and a network the first time.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-browser docs docs-serve lab export clean-nbs readme lint hooks unhooks
+.PHONY: help venv demo test test-more test-extras test-browser docs docs-serve lab export clean-nbs readme lint hooks unhooks
 MAKEFLAGS += --no-print-directory
 
 # The environment is up to date when the file below exists. Its name holds a checksum of the four set-up files and of this
@@ -39,6 +39,12 @@ test: $(STAMP) ## notebooks and library in sync? then the linter, every notebook
 	@echo "Running every notebook (workers: $(WORKERS)); seconds each:"
 	@OMP_NUM_THREADS=1 $(VENV)/nbdev_test --n-workers $(WORKERS) --timing
 	@$(VENV)/python -m pytest
+
+test-more: $(STAMP) ## what takes longer: hostile files, processes that are killed, 1,500 wrong arguments
+	@$(VENV)/python -m pytest -m more
+
+test-extras: $(STAMP) ## each optional dependency in an environment of its own, in .extras/ (4 GB)
+	@$(VENV)/python tests/extras/run.py
 
 test-browser: $(STAMP)-docs ## in Chromium: guided digits in JupyterLab, by the keyboard; every page of the site (installs the helpers if absent)
 	@$(VENV)/python tests/browser/ready.py

@@ -666,6 +666,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'ddpm_edu.models.karras._as_sampling': ( '4_models/karras.html#_as_sampling',
                                                                                  'ddpm_edu/models/karras.py'),
                                         'ddpm_edu.models.karras._density': ('4_models/karras.html#_density', 'ddpm_edu/models/karras.py'),
+                                        'ddpm_edu.models.karras._inside': ('4_models/karras.html#_inside', 'ddpm_edu/models/karras.py'),
                                         'ddpm_edu.models.karras._named': ('4_models/karras.html#_named', 'ddpm_edu/models/karras.py'),
                                         'ddpm_edu.models.karras._stretch': ('4_models/karras.html#_stretch', 'ddpm_edu/models/karras.py'),
                                         'ddpm_edu.models.karras._vp_between': ( '4_models/karras.html#_vp_between',
