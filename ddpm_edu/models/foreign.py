@@ -141,7 +141,7 @@ def _read(options:dict[str, Any], name:str, table:dict, source:Any, field:str, u
     value = getattr(getattr(source, field, None), "name", getattr(source, field, usual)) # of an Enum
     if name not in options and value not in table:
         raise ValueError(f"{field}={value!r} cannot be read, only {', '.join(map(repr, table))}"
-                         + f"; pass `{name}`, and it is not asked" * bool(name))
+                         + f"; with `{name}=` given, it is not asked" * bool(name))
     options.setdefault(name, table.get(value))
 
 def _ask(name:str, model:Callable, x:Tensor, t:Tensor, given:Tensor|None, **cond:Any)->Tensor:
@@ -234,7 +234,7 @@ def _scheduler_samples(scheduler:Any, v:dict[str, Any])->dict[str, Any]:
 # %% ../../nbs/4_models/70_foreign.ipynb #99d71e9f
 def from_diffusers(
     unet:nn.Module, # a `UNet2DModel`, or, with `conditions` or `uncond`, a `UNet2DConditionModel`
-    scheduler:Any, # one of `SCHEDULERS`; with `sampling`, any that has `alphas_cumprod`
+    scheduler:Any, # one of `SCHEDULERS`; with `sampling`, any of diffusers with `alphas_cumprod`
     conditions:Tensor|None=None, uncond:Tensor|None=None, # `[K, ...]`, what labels mean; `[...]`, no label
     null_class:int|None=None, # the class that means no label, if it was trained with one
     data_shape:Sequence[int]|None=None, # shape of one sample; `None`: as the network's configuration tells

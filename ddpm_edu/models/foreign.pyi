@@ -120,7 +120,7 @@ def _scheduler_samples(scheduler:Any, v:dict[str, Any])->dict[str, Any]:
 
 def from_diffusers(
     unet:nn.Module, # a `UNet2DModel`, or, with `conditions` or `uncond`, a `UNet2DConditionModel`
-    scheduler:Any, # one of `SCHEDULERS`; with `sampling`, any that has `alphas_cumprod`
+    scheduler:Any, # one of `SCHEDULERS`; with `sampling`, any of diffusers with `alphas_cumprod`
     conditions:Tensor|None=None, uncond:Tensor|None=None, # `[K, ...]`, what labels mean; `[...]`, no label
     null_class:int|None=None, # the class that means no label, if it was trained with one
     data_shape:Sequence[int]|None=None, # shape of one sample; `None`: as the network's configuration tells
