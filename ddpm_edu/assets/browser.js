@@ -409,7 +409,8 @@ function copyButton(button, text) {
   });
 }
 
-function sayValues(form) {                     // <output> beside each slider
-  for (const slider of form.querySelectorAll("input[type=range]"))
-    slider.parentElement.querySelector("output").value = slider.value;
+const tell = (slider, text) => slider.parentElement.querySelector(".value").textContent = text;
+
+function sayValues(form) {                     // beside each slider
+  for (const slider of form.querySelectorAll("input[type=range]")) tell(slider, slider.value);
 }
