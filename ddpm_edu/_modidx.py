@@ -1104,6 +1104,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'ddpm_edu.using.demo.run_demo': ('8_using/demo.html#run_demo', 'ddpm_edu/using/demo.py'),
                                      'ddpm_edu.using.demo.score': ('8_using/demo.html#score', 'ddpm_edu/using/demo.py'),
                                      'ddpm_edu.using.demo.sheet': ('8_using/demo.html#sheet', 'ddpm_edu/using/demo.py')},
+            'ddpm_edu.using.flow': {'ddpm_edu.using.flow.points_page': ('8_using/flow.html#points_page', 'ddpm_edu/using/flow.py')},
             'ddpm_edu.using.panels': { 'ddpm_edu.using.panels.GuidanceExplorer': ( '8_using/panels.html#guidanceexplorer',
                                                                                    'ddpm_edu/using/panels.py'),
                                        'ddpm_edu.using.panels.GuidanceExplorer.__init__': ( '8_using/panels.html#guidanceexplorer.__init__',

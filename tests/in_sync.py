@@ -2,9 +2,9 @@
 that is not, and exits with 1.
 
 The notebooks are exported into an emptied copy of the package and finished and cleaned there, doors,
-stubs and scripts are written, and the copy is compared with the working tree byte for byte. So it needs no git, sees
-uncommitted work, and finds modules that no notebook makes any more. Run it as `python tests/in_sync.py
-[FOLDER]`; `make test` does."""
+stubs and scripts are written, and the copy is compared with the working tree byte for byte. So it needs no
+git, sees uncommitted work, and finds modules that no notebook makes any more. Run it as `python
+tests/in_sync.py [FOLDER]`; `make test` does."""
 import json
 import os
 import shutil

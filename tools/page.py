@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 from ddpm_edu.using.browser import live_page
+from ddpm_edu.using.flow import points_page
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"live.html": live_page}
+PAGES = {"live.html": live_page, "points.html": points_page}
 
 
 def write(folder:Path)->list[Path]:

@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def script(nb:dict)->str:
     "The blocks of JavaScript in a notebook's prose."
     prose = ("".join(c["source"]) for c in nb["cells"] if c["cell_type"] == "markdown")
-    return "\n".join(block for text in prose for block in re.findall(r"^```js\n(.*?)^```$", text, re.M | re.S))
+    blocks = re.compile(r"^```js\n(.*?)^```$", re.M | re.S)
+    return "\n".join(block for text in prose for block in blocks.findall(text))
 
 
 def scripts(root:Path=ROOT)->dict[str, str]:

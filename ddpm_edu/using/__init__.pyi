@@ -14,6 +14,8 @@ from .browser import page_model as page_model
 from .browser import asset as asset
 from .browser import filled as filled
 from .browser import live_page as live_page
+from .flow import TOYS as TOYS
+from .flow import points_page as points_page
 from .demo import HOW as HOW
 from .demo import sheet as sheet
 from .demo import draw as draw

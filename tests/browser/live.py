@@ -53,6 +53,11 @@ DRAW = """async ([k, requests]) => {        // the same, without the form
     });
 }"""
 
+UNNAMED = """[...document.querySelectorAll('input, select, button, canvas[role]')].filter(e =>
+    !(e.ariaLabel ?? e.textContent + (e.labels?.[0]?.textContent ?? '')).trim()).map(e => e.outerHTML)"""
+SMALL = """[...document.querySelectorAll('button, .choice label, input[type=range]')].filter(e =>
+    e.offsetParent && e.getBoundingClientRect().height < 30).map(e => e.outerHTML)"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -80,7 +85,7 @@ def browser():
 
 
 def opened(browser, address, **how):
-    "A page and the list of what it complained about or asked for besides itself; closed by closing its context."
+    "A page, and in `complaints` what it complained about or asked for besides itself."
     page = browser.new_context(**{"viewport": DESKTOP, **how}).new_page()
     page.set_default_timeout(60_000)
     page.complaints = []
@@ -146,8 +151,8 @@ def test_the_noise_is_torchs(live):
 @pytest.mark.parametrize("k, name", [*enumerate(SHIPPED.values())])
 def test_both_kernels_compute_what_torch_computes(live, k, name):
     model, g = load(name, device="cpu"), torch.Generator().manual_seed(1)
-    x, sigma, y = torch.randn(4, 1, 28, 28, generator=g), torch.tensor([.1, .7, 3., 20.]), torch.tensor([3, -1, 9, 0])
-    x = x * (1 + sigma**2).sqrt().reshape(-1, 1, 1, 1)
+    x, sigma = torch.randn(4, 1, 28, 28, generator=g), torch.tensor([.1, .7, 3., 20.])
+    x, y = x * (1 + sigma**2).sqrt().reshape(-1, 1, 1, 1), torch.tensor([3, -1, 9, 0])
     with torch.no_grad(): want = model.denoise(x, sigma, y=y)
     for plain in (False, True):
         got = live.evaluate("""async ([k, plain, x, sigma, y]) => {
@@ -174,7 +179,6 @@ def test_the_line_in_the_page_gives_the_same_picture(live, title, label, form):
 
 
 def test_digits_are_as_asked(live, capsys):
-    labels = torch.arange(10).repeat(20)
     images = []
     for i in range(0, 200, 10):
         wanted = [dict(label=c, seed=i) for c in range(10)]
@@ -204,17 +208,15 @@ def test_steps_can_be_looked_at_and_a_wrong_request_gets_a_sentence(live):
         live.keyboard.press("ArrowLeft")
     assert len(seen) == 5 and live.get_by_label("At step").input_value() == "15"
     for values, said in (({"seed": "1.5"}, "whole number"), ({"seed": str(2**64)}, "2⁶⁴"),
-                         ({"seed": "1", "sigma_min": "0"}, "last σ"), ({"sigma_min": ".1", "rho": "-1"}, "ρ")):
+                         ({"seed": "1", "sigma_min": "0"}, "last σ"),
+                         ({"sigma_min": ".1", "rho": "-1"}, "ρ")):
         live.evaluate("values => { setAll(values); draw(); }", values)
         assert said in live.get_by_role("status").inner_text()
     live.evaluate("ownWay()"); live.evaluate(REQUEST, {"seed": "42"})
 
 
 def test_it_works_by_the_keyboard_and_has_names(live):
-    unnamed = live.evaluate("""Array.from(document.querySelectorAll('input, select, button, canvas[role]'))
-        .filter(e => !(e.getAttribute('aria-label') ?? (e.textContent.trim() + (e.labels?.[0]?.textContent ?? ''))).trim())
-        .map(e => e.outerHTML.slice(0, 80))""")
-    assert unnamed == []
+    assert live.evaluate(UNNAMED) == []
     for name in ("Guidance", "Steps", "η, fresh noise", "At step"):
         assert live.get_by_role("slider", name=name).count() == 1, name
     before = live.evaluate("newest")
@@ -253,8 +255,6 @@ def test_a_phone_shows_all_of_it(browser, folder, name, dark):
     drawn(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
-    small = page.evaluate("""[...document.querySelectorAll('button:not(.hidden), .choice label, input[type=range]')]
-        .filter(e => e.offsetParent && e.getBoundingClientRect().height < 30).map(e => e.outerHTML.slice(0, 60))""")
-    assert small == [], "too small for a finger"
+    assert page.evaluate(SMALL) == [], "too small for a finger"
     assert page.complaints == []
     page.context.close()
