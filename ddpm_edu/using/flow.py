@@ -3,16 +3,15 @@
 # %% auto #0
 __all__ = ['TOYS', 'points_page']
 
-# %% ../../nbs/8_using/65_flow.ipynb #3aadc908
+# %% ../../nbs/8_using/65_flow.ipynb #100e3faa
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from ..data.sets import TensorData
 from ..data.toy import moons, s_curve, spiral
 from .browser import asset, filled, page_model
 
-# %% ../../nbs/8_using/65_flow.ipynb #621fec38
-TOYS:dict[str, Callable[[int], TensorData]] = {"Spiral, exact": spiral, "Moons": moons, "S": s_curve} # by title
+# %% ../../nbs/8_using/65_flow.ipynb #eae959d1
+TOYS:dict[str, Callable[[int], TensorData]] = {"Spiral, exact": spiral, "Moons": moons, "S curve": s_curve} # by title
 
 def points_page(
     model:str="spirals", # what `load` takes: a `KarrasDiffusion` around a `PointNet` without classes
