@@ -12,7 +12,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -37,37 +37,39 @@ def packed(
 
 # %% ../../nbs/8_using/60_browser.ipynb #8f169d8b
 SAMPLERS_IN_PAGE = ("dpmpp_2m_sde", "dpmpp_2m", "ddim", "euler") # those that the page's script has
+_KNOWN:dict[type, dict[str, Any]] = { # what it knows of the networks
+    UNet: dict(in_channels=1, out_channels=None, block="PreActBlock", combine_embeddings="sum",
+               middle_attention=False, augment_dim=0),
+    PointNet: dict(dims=2, num_classes=0)}
 
 def _unknown(
     model:DenoisingModel, # who is to go into a page
+    network:type, # what the page runs
 )->str: # why it cannot; empty if it can
     "What of a model the page's script does not know."
     net = unwrapped(model.net)
-    wanted:dict[type, dict[str, Any]] = {
-        UNet: dict(in_channels=1, out_channels=None, block="PreActBlock", combine_embeddings="sum",
-                   middle_attention=False, augment_dim=0),
-        PointNet: dict(dims=2, num_classes=0)}
-    if not isinstance(model, KarrasDiffusion) or type(net) not in wanted:
-        return "the page runs a `KarrasDiffusion` around a `UNet` or a `PointNet`"
-    if bad := [f"{k}={v!r}" for k, v in wanted[type(net)].items() if net.config[k] != v]:
+    if not isinstance(model, KarrasDiffusion) or type(net) is not network:
+        return f"the page runs a `KarrasDiffusion` around a `{network.__name__}`"
+    config:Any = net.config
+    if bad := [f"{k}={v!r}" for k, v in _KNOWN[network].items() if config[k] != v]:
         return f"the page's network needs {', '.join(bad)}"
-    if type(net) is UNet and not (net.num_classes and model.data_shape[1] == model.data_shape[2]):
+    if network is UNet and not (config["num_classes"] and model.data_shape[1] == model.data_shape[2]):
         return "the page draws square images of a model with classes"
     return ""
 
 # %% ../../nbs/8_using/60_browser.ipynb #9e3f9ae5
 def page_model(
     name:str, # what `load` takes: weights that ship, or a file
+    network:type=UNet, # what the page runs: a `UNet` or a `PointNet`
 )->dict[str, Any]: # what `Model` in the page is made of
     """A model's constants and weights for a page.
     Raises `ValueError` for a model that the page cannot run, and what `load` raises."""
     model = load(name, device="cpu")
-    if why := _unknown(model): raise ValueError(f"{name} cannot go into a page: {why}")
+    if why := _unknown(model, network): raise ValueError(f"{name} cannot go into a page: {why}")
     net, how = unwrapped(model.net), model.sampling
-    own = how.sampler in SAMPLERS_IN_PAGE
-    state = net.state_dict()
-    return dict(name=str(name), data_shape=list(model.data_shape), config=net.config,
-                classes=list(model.card.get("classes") or map(str, range(net.num_classes))),
+    state, own, config = net.state_dict(), how.sampler in SAMPLERS_IN_PAGE, cast(dict[str, Any], net.config)
+    return dict(name=str(name), data_shape=list(model.data_shape), config=config,
+                classes=list(model.card.get("classes") or map(str, range(config["num_classes"]))),
                 sigma_data=model.sigma_data, sigma_min=model.sigma_min, sigma_max=model.sigma_max,
                 threshold=model.threshold, sampling=dict(
                     sampler=how.sampler if own else SAMPLERS_IN_PAGE[0], n_steps=how.n_steps or 20,
@@ -89,7 +91,8 @@ def filled(
     "A page with its parts. Raises `ValueError` unless each part has one mark."
     for name, part in parts.items():
         mark = "{{" + name + "}}"
-        if page.count(mark) != 1: raise ValueError(f"the page has {page.count(mark)} marks {mark}: it needs one")
+        if page.count(mark) != 1:
+            raise ValueError(f"the page has {page.count(mark)} marks {mark}: it needs one")
         page = page.replace(mark, part if isinstance(part, str) else json.dumps(part).replace("</", "<\\/"))
     return page
 
