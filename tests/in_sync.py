@@ -74,7 +74,7 @@ def problems(root):
             if not same(nbs/p):
                 found.append(f"{nbs.name}/{p} is not clean (counts, metadata or addresses are stored in it, "
                              f"or links and folds are missing): {FIX}")
-        there, made = (set(_files(folder, "*.py", "*.pyi")) for folder in (lib, copy/lib.name))
+        there, made = (set(_files(folder, "*.py", "*.pyi", "*.js")) for folder in (lib, copy/lib.name))
         for p in sorted(there | made):
             if p not in made:
                 found.append(f"{lib.name}/{p} is made by no notebook: delete "

@@ -1,9 +1,10 @@
-"""Write the JavaScript of the chapters: `ddpm_edu/assets/<room>.js` is what stands between "```js" and "```"
+"""Write the JavaScript of the chapters: `assets/<room>.js` is what stands between "```js" and "```"
 in the prose of a chapter, block after block.
 
 `make export` calls it. So a page that draws in a browser carries exactly what its chapter tells."""
 import json
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,11 +33,13 @@ def scripts(root:Path=ROOT)->dict[str, str]:
 
 def write(root:Path=ROOT)->None:
     "Write all of them below `root`, and delete those that no chapter holds any more."
-    folder, wanted = root/"ddpm_edu"/"assets", scripts(root)
-    folder.mkdir(parents=True, exist_ok=True)
+    settings = tomllib.loads((root/"pyproject.toml").read_text(encoding="utf-8"))
+    folder, wanted = root/settings["tool"]["nbdev"]["lib_path"]/"assets", scripts(root)
     for old in folder.glob("*.js"):
         if old.name not in wanted: old.unlink()
-    for name, text in wanted.items(): (folder/name).write_text(text, encoding="utf-8")
+    for name, text in wanted.items():
+        folder.mkdir(exist_ok=True)
+        (folder/name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__": write()

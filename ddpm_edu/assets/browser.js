@@ -126,6 +126,15 @@ function assembledKernel(memory) {             // the same sum, by WebAssembly
     run(4 * x, 4 * w, 4 * taps, 4 * out, 4 * bias, 4 * K, 4 * n, channels, 4 * plane);
 }
 
+function kernelFor(megabytes, plain) {         // and the memory that it works on
+  if (!plain) try {
+    const memory = new WebAssembly.Memory({ initial: 16 * megabytes });     // pages of 64 kB
+    return [assembledKernel(memory), memory.buffer];
+  } catch { console.info("no WebAssembly here, so this will be slow"); }
+  const buffer = new ArrayBuffer(megabytes * 2 ** 20);
+  return [plainKernel(buffer), buffer];
+}
+
 async function unpack(text) {
   const packed = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -141,9 +150,8 @@ async function unpack(text) {
 
 class Memory {
   constructor(config, tensors, weights, { megabytes = 8, plain = false } = {}) {
-    const memory = plain ? null : new WebAssembly.Memory({ initial: 16 * megabytes });     // pages of 64 kB
-    const buffer = plain ? new ArrayBuffer(megabytes * 2 ** 20) : memory.buffer;
-    this.kernel = plain ? plainKernel(buffer) : assembledKernel(memory);
+    const [kernel, buffer] = kernelFor(megabytes, plain);
+    this.kernel = kernel;
     this.f = new Float32Array(buffer); this.int = new Int32Array(buffer);
     this.config = config; this.tensors = {}; this.end = 0;
     for (const [name, shape] of tensors) {

@@ -166,6 +166,19 @@ def test_both_kernels_compute_what_torch_computes(live, k, name):
         torch.testing.assert_close(torch.tensor(got), want.flatten(1), atol=1e-4, rtol=0)
 
 
+def test_a_browser_without_the_quick_kernel_draws_all_the_same(browser, folder):
+    context = browser.new_context()
+    context.add_init_script("delete window.WebAssembly")
+    page = context.new_page()
+    page.goto((folder/"live.html").as_uri())
+    got = page.evaluate(DRAW, [0, [dict(label=4, seed=3, n_steps=3)]])
+    assert page.evaluate("typeof WebAssembly") == "undefined"
+    model = load("digits_guided", device="cpu")
+    want = model.sample(1, 4, seed=3, guidance_scale=1.25, n_steps=3).flatten()
+    torch.testing.assert_close(torch.tensor(got[0]), want, atol=1e-3, rtol=0)
+    context.close()
+
+
 @pytest.mark.parametrize("title, label, form", CASES)
 def test_the_line_in_the_page_gives_the_same_picture(live, title, label, form):
     live.evaluate("ownWay()")
