@@ -26,5 +26,6 @@ def points_page(
     "A page of points that flow in the reader's browser. Raises what `page_model` and the toys raise."
     sets = [dict(title=title, name=f.__name__, n=n, points=[float(f"{v:.9g}") for v in f(n).x.T.flatten()])
             for title, f in toys.items()]
-    return filled(asset("points.html"), style=asset("page.css"), script=asset("browser.js") + asset("flow.js"),
+    script = asset("browser.js") + asset("flow.js")
+    return filled(asset("points.html"), style=asset("page.css"), script=script,
                   data=dict(model=page_model(model, PointNet), sets=sets))
