@@ -392,6 +392,15 @@ def test_a_click_starts_a_path_and_the_slider_leads_through_the_steps(points):
     assert points.evaluate(UNNAMED) == []
 
 
+def test_a_window_may_change_its_size_at_any_time(points):
+    points.evaluate("""() => { paths = [];
+        for (const width of [800, 500, 700]) {
+            $('plane').style.width = `${width}px`; begin(QUICK); fit(); addPath([1, 1]); }
+        $('plane').style.width = ''; fit(); }""")
+    points.wait_for_function("last.number === newest")
+    assert points.complaints == []
+
+
 def test_points_too_answer_a_wrong_request_with_a_sentence(points):
     points.locator("#sources").get_by_text("Draw", exact=True).click()
     points.get_by_role("button", name="Clear").click()
