@@ -17,6 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from ..core import explain_errors
 from ..networks.chain import PointNet
 from ..networks.unet import UNet
 from ..models.base import DenoisingModel, load
@@ -102,6 +103,11 @@ SHIPPED = {"Digits": "digits_guided", "Clothes": "fashion"} # title → what `lo
 def live_page(
     models:Mapping[str, str]=SHIPPED, # title → what `load` takes; files of your own, too
 )->str: # HTML, complete in one file
-    "A page that draws with models of images in the reader's browser. Raises what `page_model` raises."
+    """A page that draws with models of images in the reader's browser.
+    Raises `ValueError` without any model, and what `page_model` raises."""
+    if not models: raise ValueError("`models` is empty: a page needs at least one model, such as `SHIPPED`")
     return filled(asset("live.html"), style=asset("page.css"), script=asset("browser.js"),
                   models=[page_model(name) | {"title": title} for title, name in models.items()])
+
+# %% ../../nbs/8_using/60_browser.ipynb #6389bf51
+explain_errors(__name__)

@@ -9,6 +9,7 @@ __all__ = ['TOYS', 'points_page']
 # %% ../../nbs/8_using/65_flow.ipynb #100e3faa
 from collections.abc import Callable, Mapping
 
+from ..core import explain_errors
 from ..data.sets import TensorData
 from ..data.toy import moons, s_curve, spiral
 from ..networks.chain import PointNet
@@ -29,3 +30,6 @@ def points_page(
     script = asset("browser.js") + asset("flow.js")
     return filled(asset("points.html"), style=asset("page.css"), script=script,
                   data=dict(model=page_model(model, PointNet), sets=sets))
+
+# %% ../../nbs/8_using/65_flow.ipynb #526283dd
+explain_errors(__name__)
