@@ -282,7 +282,8 @@ def _fits(v:Any, hint:Any)->bool:
 # %% ../nbs/0_ground/10_core.ipynb #fe62723c
 def _own_words(e:Exception)->bool:
     "Whether an error is a sentence of ours, a user's own affair, or no matter of arguments at all."
-    if isinstance(e, OSError | ImportError | MemoryError | torch.OutOfMemoryError | NameError | Warning): return True
+    if isinstance(e, OSError | ImportError | MemoryError | torch.OutOfMemoryError | NameError | Warning):
+        return True
     frames = [(f.f_globals.get("__name__", ""), f.f_code, at)
               for f, at in ((t.tb_frame, t.tb_lasti) for t in _tracebacks(e.__traceback__))][1:]
     if not frames: return True         # the call itself did not suit the signature, and Python has said so
@@ -345,8 +346,9 @@ def explain_errors(
     space, kind = vars(sys.modules[module]), type(explain_errors)
     def ours(f:Any)->bool:
         return isinstance(f, kind) and f.__module__ == module and not hasattr(f, "explained")
-    for name in space["__all__"]:
-        if ours(space[name]): space[name] = _explained(space[name])
+    new = {space[name]: _explained(space[name]) for name in space["__all__"] if ours(space[name])}
+    for table in (space, *(v for v in space.values() if isinstance(v, dict))):   # one object under one name
+        table.update({k: new[v] for k, v in table.items() if isinstance(v, kind) and v in new})
     classes = {v for v in space.values() if isinstance(v, type)}
     for cls in (c for c in classes if c.__module__.partition(".")[0] == PACKAGE):
         for name, f in list(vars(cls).items()):
