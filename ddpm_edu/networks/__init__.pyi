@@ -25,6 +25,7 @@ from .unet import middle_layers as middle_layers
 from .unet import UNetConfig as UNetConfig
 from .unet import block_class as block_class
 from .unet import UNet as UNet
+from .unet import check_images as check_images
 from .drawing import named_layers as named_layers
 from .drawing import Layer as Layer
 from .drawing import layer_table as layer_table
