@@ -33,3 +33,9 @@ from .drawing import multiply_adds as multiply_adds
 from .drawing import show_unet as show_unet
 from .unet_fixed import UNetFixed as UNetFixed
 from .unet_fixed import copy_weights as copy_weights
+from .flax_unet import ChannelNorm as ChannelNorm
+from .flax_unet import LinearAttention as LinearAttention
+from .flax_unet import CosineAttention as CosineAttention
+from .flax_unet import StandardizedConv2d as StandardizedConv2d
+from .flax_unet import StandardizedBlock as StandardizedBlock
+from .flax_unet import FlaxUNet as FlaxUNet

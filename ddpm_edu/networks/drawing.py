@@ -9,7 +9,7 @@ __all__ = ['named_layers', 'Layer', 'layer_table', 'multiply_adds', 'show_unet']
 # %% ../../nbs/3_networks/40_drawing.ipynb #b5d122cb
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from ..viz.points import PALETTE
 from .blocks import Downsample, Upsample
 from .chain import ConditionalChain, ConditionalSkipConnection
-from .unet import UNet
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #98943094
 def named_layers(
-    module:nn.Module, # a `UNet`, or a part of it
+    module:nn.Module, # a network of chains, such as a `UNet`, or a part of it
     path:str="", # where that part is
 )->Iterator[tuple[str, nn.Module]]: # path, such as "chain.skip_1.layers.down_2", and layer, as they run
     "The layers of nested chains, without the embeddings."
@@ -49,14 +48,15 @@ def _level(name:str, bottom:int)->int:
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #8035603f
 def layer_table(
-    net:UNet, # the network
+    net:Any, # a `UNet`, or another network of chains that says its `in_channels` and `divisor`
     size:tuple[int, int]=(28, 28), # height and width of the images
 )->list[Layer]: # the layers in the order in which they run
     """The layers with their output shapes, without any arithmetic.
     Raises `TypeError` for other networks, `ValueError` as `check_size`."""
-    if not isinstance(net, UNet):
+    out, paths = {}, list(named_layers(net))
+    if not paths or not hasattr(net, "divisor"):
         raise TypeError(f"a {type(net).__name__} has no levels to show: pass a `UNet`")
-    out, bottom, paths = {}, (net.divisor // net.patch_size).bit_length(), list(named_layers(net))
+    bottom = (net.divisor // getattr(net, "patch_size", 1)).bit_length()
     meta = {k: v.detach().to("meta") for k, v in [*net.named_parameters(), *net.named_buffers()]}
     inputs = torch.empty(1, net.in_channels, *size, device="meta"), torch.zeros(1, device="meta")
     hooks = [layer.register_forward_hook(lambda m, args, y: out.update({m: tuple(y.shape[1:])}))
@@ -66,7 +66,7 @@ def layer_table(
         for h in hooks: h.remove()
     return [Layer(_level(path.split(".")[-1], bottom),
                   path.split(".")[-1], out[layer], sum(p.numel() for p in layer.parameters()), layer)
-            for path, layer in paths]
+            for path, layer in paths if layer in out]
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #05152420
 def multiply_adds(
@@ -91,15 +91,15 @@ _COLOURS = {"block": 0, "change of size": 1, "attention": 2, "convolution": 5}  
 def _kind(layer:nn.Module)->str:
     "What kind of layer it is, for its colour."
     if isinstance(layer, Downsample | Upsample): return "change of size"
-    return ("attention" if isinstance(layer, ConditionalSkipConnection)
-            else "convolution" if isinstance(layer, nn.Conv2d) else "block")
+    if isinstance(layer, ConditionalSkipConnection) or "Attention" in type(layer).__name__: return "attention"
+    return "convolution" if isinstance(layer, nn.Conv2d) else "block"
 
 # left, middle, width and height of each layer's bar
 def _boxes(rows:list[Layer])->list[tuple[float, float, float, float]]:
     "Where the bars go: from left to right as they run, the levels below each other."
     tall, wide = max(r.shape[1] for r in rows), max(r.shape[0] for r in rows)
     size = [(max(14 * r.shape[0] / wide, 1), 28 * r.shape[1] / tall) for r in rows]
-    highest = [max(h for r, (_, h) in zip(rows, size) if r.level == i)
+    highest = [max((h for r, (_, h) in zip(rows, size) if r.level == i), default=0)
                for i in range(max(r.level for r in rows) + 1)]
     # 12 is room for the names
     middle = [-sum(highest[:i]) - highest[i] / 2 - 12 * i for i in range(len(highest))]
@@ -110,7 +110,7 @@ def _mark_level(ax:Axes, rows:list[Layer], boxes:list[tuple[float, ...]], right:
     """Draw the skip of one level, from its last `down` to its first `up`, and write on the right what the
     level holds."""
     down, up = ([b for r, b in zip(rows, boxes) if r.name.startswith(side)] for side in ("down_", "up_"))
-    if up: ax.plot((down[-1][0] + down[-1][2], up[0][0]), (boxes[0][1],) * 2, "k:", lw=1)
+    if up and up[0][0] > down[-1][0] + down[-1][2] + 3: ax.plot((down[-1][0] + down[-1][2], up[0][0]), (boxes[0][1],) * 2, "k:", lw=1)
     params, (c, h, w) = (sum(r.params for r in rows),
                          max((r.shape for r in rows if _kind(r.module) == "block"), key=lambda s: s[0]))
     ax.text(right, boxes[0][1], f"{h}×{w}, up to {c} channels\n{params:,} parameters ({params / total:.0%})",
@@ -118,7 +118,7 @@ def _mark_level(ax:Axes, rows:list[Layer], boxes:list[tuple[float, ...]], right:
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #d6965a4b
 def show_unet(
-    net:UNet, # the network
+    net:Any, # the network, as `layer_table` takes it
     size:tuple[int, int]=(28, 28), # height and width of the images
     ax:Axes|None=None, # where to draw; a new figure if `None`
 )->Axes: # what was drawn on
@@ -129,7 +129,7 @@ def show_unet(
     for r, (x, y, w, h) in zip(rows, boxes):
         ax.bar(x, h, w, y - h / 2, align="edge", color=PALETTE[_COLOURS[_kind(r.module)]], ec="white")
         ax.text(x + w / 2, y - h / 2 - 1, r.name, rotation=90, fontsize=6, ha="center", va="top")
-    for level in range(rows[len(rows) // 2].level + 1):
+    for level in sorted({r.level for r in rows}):
         i = [i for i, r in enumerate(rows) if r.level == level]
         _mark_level(ax, [rows[j] for j in i], [boxes[j] for j in i], boxes[-1][0] + 5, total)
     for kind, number in _COLOURS.items(): ax.bar(0, 0, color=PALETTE[number], label=kind)
