@@ -110,7 +110,8 @@ def _mark_level(ax:Axes, rows:list[Layer], boxes:list[tuple[float, ...]], right:
     """Draw the skip of one level, from its last `down` to its first `up`, and write on the right what the
     level holds."""
     down, up = ([b for r, b in zip(rows, boxes) if r.name.startswith(side)] for side in ("down_", "up_"))
-    if up and up[0][0] > down[-1][0] + down[-1][2] + 3: ax.plot((down[-1][0] + down[-1][2], up[0][0]), (boxes[0][1],) * 2, "k:", lw=1)
+    end = down[-1][0] + down[-1][2]
+    if up and up[0][0] > end + 3: ax.plot((end, up[0][0]), (boxes[0][1],) * 2, "k:", lw=1)
     params, (c, h, w) = (sum(r.params for r in rows),
                          max((r.shape for r in rows if _kind(r.module) == "block"), key=lambda s: s[0]))
     ax.text(right, boxes[0][1], f"{h}×{w}, up to {c} channels\n{params:,} parameters ({params / total:.0%})",

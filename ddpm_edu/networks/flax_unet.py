@@ -157,11 +157,11 @@ class _Clock(nn.Sequential):
     "Sines and then cosines of the time, linear, GELU (by tanh, as flax has it), linear."
     def __init__(self, dim:int, emb_dim:int)->None:
         super().__init__(nn.Linear(dim, emb_dim), nn.GELU("tanh"), nn.Linear(emb_dim, emb_dim))
-        self.half = dim // 2
+        self.speeds = dim // 2
 
     def forward(self, t:Tensor)->Tensor: # [B, emb_dim] from times [B]
-        t = t.to(self[0].weight.dtype)
-        omega = 10_000 ** -(torch.arange(self.half, device=t.device).to(t) / (self.half - 1))
+        t = t.to(next(self.parameters()).dtype)
+        omega = 10_000 ** -(torch.arange(self.speeds, device=t.device).to(t) / (self.speeds - 1))
         angle = t[:, None] * omega
         return super().forward(torch.cat([angle.sin(), angle.cos()], dim=1))
 

@@ -113,7 +113,7 @@ def _flax_level(
 
 class _Clock(nn.Sequential):
     "Sines and then cosines of the time, linear, GELU (by tanh, as flax has it), linear."
-    half: Any
+    speeds: Any
     def __init__(self, dim:int, emb_dim:int)->None:
         ...
     def forward(self, t:Tensor)->Tensor: # [B, emb_dim] from times [B]
