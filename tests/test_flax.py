@@ -41,7 +41,7 @@ def ours(name, n):
     where, *layer, last = name.split("/")
     kind, _, part = where.partition(".")
     side, _, i = kind.partition("_")
-    i = int(i or 0) + 1
+    i = int(i) + 1 if i.isdigit() else n
     path = {"time_mlp.dense_0": "time.0", "time_mlp.dense_1": "time.2", "init.conv_0": "chain.init",
             "final.conv_0": "chain.final", "final.resblock_0": "chain.final_1"}.get(where)
     if path is None: path = "chain." + {
@@ -51,9 +51,10 @@ def ours(name, n):
         "mid": {"resblock_0": place(n, 2, "middle_1"), "attenblock_0": place(n, 2, "middle_attention"),
                 "resblock_1": place(n, 2, "middle_2")},
         "up": {"resblock_0": place(i, 1, f"up_{i}_1"), "resblock_1": place(i, 0, f"up_{i}_2"),
-               "attnblock_0": place(i, 0, f"up_{i}_2_attention"), "upsample_0": place(i, 0, f"upsample_{i}.1"),
-               "conv_0": place(1, 0, "narrow")}}[side][part]
-    return ".".join(w for w in (path, *(LAYERS[k] for k in layer), "bias" if last == "bias" else "weight") if w)
+               "attnblock_0": place(i, 0, f"up_{i}_2_attention"),
+               "upsample_0": place(i, 0, f"upsample_{i}.1"), "conv_0": place(1, 0, "narrow")}}[side][part]
+    words = path, *(LAYERS[k] for k in layer), "bias" if last == "bias" else "weight"
+    return ".".join(w for w in words if w)
 
 
 def state(weights, n):
