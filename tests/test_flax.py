@@ -25,8 +25,8 @@ def nchw(x):
 
 def place(level, shells, name):
     "Where `name` stands in our nest: behind `shells` of the two skips of level `level` (from 1)."
-    skips = [f"skip_{i}_{j}" for i in range(1, level + 1) for j in (1, 2)][:2 * (level - 1) + shells]
-    return "".join(f"{skip}.layers." for skip in ("skip_0", *skips)) + name
+    skips = [f"{kind}_{i}" for i in range(1, level + 1) for kind in ("around", "skip")]
+    return "".join(f"{skip}.layers." for skip in ("around_0", *skips[:2 * (level - 1) + shells])) + name
 
 
 # the layers of flax inside of one block, and ours; an attention has its normalisation in front

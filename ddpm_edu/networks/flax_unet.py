@@ -147,9 +147,9 @@ def _flax_level(
     else: inside = new(**{f"downsample_{n}": Downsample(c[i], c[n])}, **_flax_level(n, c, block, linear, middle),
                        **{f"upsample_{n + 1}": Upsample(c[n + 1], c[n])})
     inner = new(**{f"down_{n}_2": block(c[i], c[i]), f"down_{n}_2_attention": linear(c[i]),
-                   f"skip_{n}_2": ConditionalSkipConnection(inside, _after),
+                   f"skip_{n}": ConditionalSkipConnection(inside, _after),
                    f"up_{n}_1": block(c[i] + c[n], c[n])})
-    return {f"down_{n}_1": block(c[i], c[i]), f"skip_{n}_1": ConditionalSkipConnection(inner, _after),
+    return {f"down_{n}_1": block(c[i], c[i]), f"around_{n}": ConditionalSkipConnection(inner, _after),
             f"up_{n}_2": block(c[i] + c[n], c[n]), f"up_{n}_2_attention": linear(c[n])}
 
 # %% ../../nbs/3_networks/70_flax_unet.ipynb #b6adcbbf
@@ -211,7 +211,7 @@ def _build(self:FlaxUNet)->None:
     levels = ConditionalChain(**_flax_level(0, c, block, linear, middle), narrow=nn.Conv2d(c[1], m, 3, padding=1))
     self.time = _Clock(m, emb_dim)
     self.chain = ConditionalChain(
-        init=nn.Conv2d(self.in_channels, m, 7, padding=3), skip_0=ConditionalSkipConnection(levels, _after),
+        init=nn.Conv2d(self.in_channels, m, 7, padding=3), around_0=ConditionalSkipConnection(levels, _after),
         final_1=block(2 * m, m), final=nn.Conv2d(m, self.out_channels or self.in_channels, 1))
 
 # %% ../../nbs/3_networks/70_flax_unet.ipynb #7fd6b328
