@@ -39,3 +39,13 @@ from .flax_unet import CosineAttention as CosineAttention
 from .flax_unet import StandardizedConv2d as StandardizedConv2d
 from .flax_unet import StandardizedBlock as StandardizedBlock
 from .flax_unet import FlaxUNet as FlaxUNet
+from .adaptive import KERNELS as KERNELS
+from .adaptive import FourierFeatures as FourierFeatures
+from .adaptive import mapping_network as mapping_network
+from .adaptive import AdaGroupNorm as AdaGroupNorm
+from .adaptive import AdaBlock as AdaBlock
+from .adaptive import AdaSelfAttention as AdaSelfAttention
+from .adaptive import AdaCrossAttention as AdaCrossAttention
+from .adaptive import resampling_kernel as resampling_kernel
+from .adaptive import FixedDownsample as FixedDownsample
+from .adaptive import FixedUpsample as FixedUpsample
