@@ -38,6 +38,7 @@ from .flax_unet import LinearAttention as LinearAttention
 from .flax_unet import CosineAttention as CosineAttention
 from .flax_unet import StandardizedConv2d as StandardizedConv2d
 from .flax_unet import StandardizedBlock as StandardizedBlock
+from .flax_unet import cat_skip_last as cat_skip_last
 from .flax_unet import FlaxUNet as FlaxUNet
 from .adaptive import KERNELS as KERNELS
 from .adaptive import FourierFeatures as FourierFeatures
@@ -49,3 +50,4 @@ from .adaptive import AdaCrossAttention as AdaCrossAttention
 from .adaptive import resampling_kernel as resampling_kernel
 from .adaptive import FixedDownsample as FixedDownsample
 from .adaptive import FixedUpsample as FixedUpsample
+from .k_diffusion import KDiffusionUNet as KDiffusionUNet

@@ -97,7 +97,10 @@ class StandardizedBlock(Conditional):
         "The way round plus what two convolutions have to add."
         ...
 
-def _after(h:Tensor, skip:Tensor)->Tensor: # [B, C1+C2, H, W], the features first
+def cat_skip_last(
+    h:Tensor, # what the layers made [B, C1, ...]
+    skip:Tensor, # what came round them [B, C2, ...]
+)->Tensor: # [B, C1+C2, ...], the skip last
     "Both in one tensor, the skip's channels behind."
     ...
 
@@ -151,4 +154,4 @@ class FlaxUNet(nn.Module):
         times or labels that do not fit."""
         ...
 
-__all__ = ['ChannelNorm', 'LinearAttention', 'CosineAttention', 'StandardizedConv2d', 'StandardizedBlock', 'FlaxUNet']
+__all__ = ['ChannelNorm', 'LinearAttention', 'CosineAttention', 'StandardizedConv2d', 'StandardizedBlock', 'cat_skip_last', 'FlaxUNet']
