@@ -663,6 +663,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'ddpm_edu.models.karras._vp_between': ( '4_models/karras.html#_vp_between',
                                                                                 'ddpm_edu/models/karras.py'),
                                         'ddpm_edu.models.karras.cosine': ('4_models/karras.html#cosine', 'ddpm_edu/models/karras.py'),
+                                        'ddpm_edu.models.karras.cosine_interpolated': ( '4_models/karras.html#cosine_interpolated',
+                                                                                        'ddpm_edu/models/karras.py'),
                                         'ddpm_edu.models.karras.loglogistic': ( '4_models/karras.html#loglogistic',
                                                                                 'ddpm_edu/models/karras.py'),
                                         'ddpm_edu.models.karras.lognormal': ('4_models/karras.html#lognormal', 'ddpm_edu/models/karras.py'),

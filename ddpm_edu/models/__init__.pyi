@@ -29,6 +29,7 @@ from .karras import loguniform as loguniform
 from .karras import split_lognormal as split_lognormal
 from .karras import loglogistic as loglogistic
 from .karras import cosine as cosine
+from .karras import cosine_interpolated as cosine_interpolated
 from .karras import KarrasDiffusion as KarrasDiffusion
 from .codes import guided_by_channel as guided_by_channel
 from .codes import CodeDiffusion as CodeDiffusion

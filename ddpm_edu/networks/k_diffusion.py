@@ -145,7 +145,7 @@ def _open(self:KDiffusionUNet)->None:
     for module in self.modules():
         if isinstance(module, FixedDownsample | FixedUpsample): module.to(like.device)
 
-# %% ../../nbs/3_networks/85_k_diffusion.ipynb #5b293b7e
+# %% ../../nbs/3_networks/85_k_diffusion.ipynb #39279435
 @patch
 def c_noise(self:KDiffusionUNet,
     t:Tensor, # times 0 ... T-1 [B]
@@ -156,7 +156,7 @@ def c_noise(self:KDiffusionUNet,
 
 def _fitting(given:Tensor|None, name:str, shape:tuple[int, ...])->Tensor|None:
     "What was given for a condition; `ValueError` for one of another shape, or that the network does not take."
-    if given is None or given.shape == shape and all(shape): return given
+    if given is None or (given.shape == shape and all(shape)): return given
     raise ValueError(f"`{name}` has shape {list(given.shape)}, this network takes "
                      f"{list(shape) if all(shape) else f'none: build it with `{name}_dim`'}")
 
@@ -190,7 +190,7 @@ def _lists(self:KDiffusionUNet, n:int, cross:Tensor|None, padding:Tensor|None)->
                          f"{list(cross.shape[:2])}: give one number for each vector, 1 where it is filling")
     return dict(cross=cross.to(next(self.parameters()).dtype), padding=padding)
 
-# %% ../../nbs/3_networks/85_k_diffusion.ipynb #62347b01
+# %% ../../nbs/3_networks/85_k_diffusion.ipynb #e84204ab
 @patch
 def _laid_beside(self:KDiffusionUNet, x:Tensor, unet_cond:Tensor|None)->Tensor:
     "Both images as one, folded into patches. Raises `ValueError` for images that do not fit."
@@ -198,8 +198,8 @@ def _laid_beside(self:KDiffusionUNet, x:Tensor, unet_cond:Tensor|None)->Tensor:
     if min(x.shape[2:]) < 2 * self.divisor > 2 * self.patch_size:
         raise ValueError(f"images of {x.shape[2]}×{x.shape[3]} are too small: "
                          f"a side has at least {2 * self.divisor} pixels here, so that 2 are left at the bottom")
-    if unet_cond is not None:
-        x = torch.cat([x, _fitting(unet_cond, "unet_cond", (len(x), self.unet_cond_dim, *x.shape[2:]))], dim=1)
+    other = _fitting(unet_cond, "unet_cond", (len(x), self.unet_cond_dim, *x.shape[2:]))
+    if other is not None: x = torch.cat([x, other], dim=1)
     elif self.unet_cond_dim:
         raise ValueError(f"this network looks at a second image: give `unet_cond`, "
                          f"[{len(x)}, {self.unet_cond_dim}, {x.shape[2]}, {x.shape[3]}]")
