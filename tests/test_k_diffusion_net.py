@@ -1,6 +1,5 @@
 """The layers and the network of k-diffusion (4601bf0), its training steps and its augmentation, from recorded
 weights and draws, in double precision. The files in oracles/ come from running the original."""
-import json
 from pathlib import Path
 
 import pytest
