@@ -213,9 +213,10 @@ def test_the_average_is_what_grows(tmp_path):
     r, model = recorded("skip1")
     weights = {k: v.float() for k, v in part(r, "param:").items()}
     last = {k: torch.zeros_like(v) for k, v in weights.items()}
-    config = dict(type="image_v1", augment_wrapper=False, input_channels=2, input_size=[16, 16], mapping_out=12,
-                  depths=[1, 1, 2], channels=[16, 16, 24], self_attn_depths=[False, False, True], patch_size=2,
-                  skip_stages=1, sigma_min=.01, sigma_max=80, sigma_sample_density={"type": "v-diffusion"})
+    config = dict(type="image_v1", augment_wrapper=False, input_channels=2, input_size=[16, 16],
+                  mapping_out=12, depths=[1, 1, 2], channels=[16, 16, 24], patch_size=2, skip_stages=1,
+                  self_attn_depths=[False, False, True], sigma_min=.01, sigma_max=80,
+                  sigma_sample_density={"type": "v-diffusion"})
     torch.save(dict(model=last, model_ema=weights, config=dict(model=config)), tmp_path/"a.pth")
     grown = from_k_diffusion(tmp_path/"a.pth").net.set_skip_stages(0)
     for k, v in model.net.state_dict().items():
