@@ -260,6 +260,6 @@ def test_augmentation(monkeypatch, case, p):
     one, s, r = torch.ones(1), (2**.2)**a2, (2**.2)**a5
     move = lambda x, y: augment._matrix([[1., 0., x], [0., 1., y]], one)
     scale, turn = augment._stretch, augment._turn
-    factors = [move(5.5, 5.5), scale(1 - 2 * a0, 1 - 2 * a1), scale(s, s), turn(-a3), turn(a4), scale(r, 1 / r),
-               turn(-a4), move(12 * a6 / 8, 12 * a7 / 8), move(-5.5, -5.5)]
+    factors = [move(5.5, 5.5), scale(1 - 2 * a0, 1 - 2 * a1), scale(s, s), turn(-a3), turn(a4),
+               scale(r, 1 / r), turn(-a4), move(12 * a6 / 8, 12 * a7 / 8), move(-5.5, -5.5)]
     assert (reduce(torch.matmul, factors)[0] - want["matrix"]).abs().max() < 1e-6
