@@ -6,8 +6,9 @@ configuration and gives a `KarrasDiffusion`; `k_diffusion_weights` gives the wei
 # %% auto #0
 __all__ = ['k_diffusion_weights', 'from_k_diffusion']
 
-# %% ../../nbs/4_models/75_k_diffusion.ipynb #c7deae53
+# %% ../../nbs/4_models/75_k_diffusion.ipynb #9681597e
 import json
+import math
 import os
 import pickle
 import re
@@ -20,25 +21,26 @@ from torch import Tensor
 from .karras import DENSITIES, KarrasDiffusion
 from ..networks.k_diffusion import KDiffusionUNet
 
-# %% ../../nbs/4_models/75_k_diffusion.ipynb #76a24faa
+# %% ../../nbs/4_models/75_k_diffusion.ipynb #cd3b4c55
 # parts of a layer, there and here
 _PARTS = {"main.0": "norm1", "main.2": "conv1", "main.4": "norm2", "main.6": "conv2", "skip": "skip",
           "norm_in": "norm", "norm_dec": "norm", "norm_enc": "norm_cross", "qkv_proj": "to_qkv",
           "q_proj": "to_q", "kv_proj": "to_kv", "out_proj": "to_out"}
 
 def _our_name(name:str, net:KDiffusionUNet)->str|None:
-    "The name of a weight here; `None` for a filter, which is not kept. Raises `ValueError` for an unknown one."
+    "The name of a weight here; `None` for a filter, which is not kept. Raises `ValueError`."
     if name == "timestep_embed.weight": return "fourier.weight"
     if not name.startswith("u_net."): return name
-    found = re.fullmatch(rf"u_net\.([du])_blocks\.(\d+)\.(\d+)\.(kernel|(?:{'|'.join(map(re.escape, _PARTS))})\..+)", name)
-    if not found: raise ValueError(f"`{name}` is no weight of k-diffusion's `image_v1`")
-    side, i, j, rest = found[1], int(found[2]), int(found[3]), found[4]
+    found = re.fullmatch(r"u_net\.([du])_blocks\.(\d+)\.(\d+)\.(.+)", name)
+    rest = found[4] if found else ""
+    part = next((a for a in _PARTS if rest.startswith(f"{a}.")), None)
     if rest == "kernel": return None
+    if not found or not part: raise ValueError(f"`{name}` is no weight of k-diffusion's `image_v1`")
+    side, i, j = found[1], int(found[2]), int(found[3])
     i = i if side == "d" else len(net.channels) - 1 - i
     kinds = ["", *["_attention"] * (i in net.attention_levels),
              *["_cross_attention"] * (i in net.cross_attention_levels)]
     k, kind = divmod(j - (side == "d"), len(kinds))
-    part = next(a for a in _PARTS if rest.startswith(f"{a}."))
     inside = "".join(f"skip_{n}.layers." for n in range(1, i + 1))
     layer = f"{'down' if side == 'd' else 'up'}_{i + 1}_{k + 1}{kinds[kind]}"
     return f"chain.{inside}{layer}.{_PARTS[part]}{rest[len(part):]}"
@@ -53,10 +55,10 @@ def k_diffusion_weights(
     bare = {re.sub(r"^((inner_model|module)\.)*", "", k): v for k, v in state.items()}   # wrappers' prefixes
     return {ours: v for k, v in bare.items() if (ours := _our_name(k, net))}
 
-# %% ../../nbs/4_models/75_k_diffusion.ipynb #d0bf6fe5
-_ARGUMENTS = dict(input_channels="in_channels", channels="channels", depths="depths", mapping_out="mapping_dim",
-                  mapping_cond_dim="mapping_cond_dim", unet_cond_dim="unet_cond_dim",
-                  cross_cond_dim="cross_cond_dim", patch_size="patch_size", skip_stages="skip_stages",
+# %% ../../nbs/4_models/75_k_diffusion.ipynb #115d2aca
+_ARGUMENTS = dict(input_channels="in_channels", channels="channels", depths="depths",
+                  mapping_out="mapping_dim", mapping_cond_dim="mapping_cond_dim",
+                  unet_cond_dim="unet_cond_dim", cross_cond_dim="cross_cond_dim", patch_size="patch_size", skip_stages="skip_stages",
                   has_variance="learned_variance", dropout_rate="dropout", sigma_min="sigma_min",
                   sigma_max="sigma_max")
 
@@ -68,12 +70,12 @@ def _network(model:Mapping[str, Any])->KDiffusionUNet:
                  "sigma_min", "sigma_max", "sigma_sample_density"):
         if name not in model: raise ValueError(f"the configuration lacks `model.{name}`")
     levels = lambda name: [i for i, here in enumerate(model.get(name) or []) if here]
+    cross = levels("cross_attn_depths") if model.get("cross_cond_dim") else []
     return KDiffusionUNet(**{ours: model[k] for k, ours in _ARGUMENTS.items() if k in model},
                           augment_dim=9 * model.get("augment_wrapper", True),
-                          attention_levels=levels("self_attn_depths"),
-                          cross_attention_levels=levels("cross_attn_depths") if model.get("cross_cond_dim") else [])
+                          attention_levels=levels("self_attn_depths"), cross_attention_levels=cross)
 
-# %% ../../nbs/4_models/75_k_diffusion.ipynb #5643e147
+# %% ../../nbs/4_models/75_k_diffusion.ipynb #9accab27
 _WEIGHTINGS = {"karras": "edm", "snr": "simple", "soft-min-snr": "soft_min_snr"}
 _OPTIONS = dict(loc="mean", scale="std", scale_1="std_1", scale_2="std_2", min_value="sigma_min",
                 max_value="sigma_max", noise_d_low="low", noise_d_high="high", image_d="size")
@@ -82,10 +84,11 @@ def _density(model:Mapping[str, Any])->dict[str, Any]:
     "Density and its options as `KarrasDiffusion` has them. Raises `ValueError` for an unknown one."
     given = dict(model["sigma_sample_density"])
     name = {"v-diffusion": "cosine"}.get(kind := given.pop("type"), kind.replace("-", "_"))
-    if name not in DENSITIES: raise ValueError(f"sigma_sample_density.type={kind!r}: there is no such density here")
+    if name not in DENSITIES:
+        raise ValueError(f"sigma_sample_density.type={kind!r}: there is no such density here")
     side = max(model["input_size"])
     if name == "cosine": given = dict(min_value=1e-3, max_value=1e3) | given
-    if name == "loglogistic": given = dict(min_value=0., max_value=float("inf")) | given
+    if name == "loglogistic": given = dict(min_value=0., max_value=math.inf) | given
     if name == "cosine_interpolated":
         given = dict(min_value=min(model["sigma_min"], 1e-3), max_value=max(model["sigma_max"], 1e3),
                      image_d=side, noise_d_low=32, noise_d_high=side) | given
@@ -95,11 +98,12 @@ def _density(model:Mapping[str, Any])->dict[str, Any]:
 def _training(model:Mapping[str, Any])->dict[str, Any]:
     "What `KarrasDiffusion` is told of training. Raises `ValueError` for an unknown density or weight."
     weighting = "snr" if model.get("loss_config") == "simple" else model.get("loss_weighting", "karras")
-    if weighting not in _WEIGHTINGS: raise ValueError(f"loss_weighting={weighting!r}: "
-                                                      f"choose from {', '.join(_WEIGHTINGS)}")
-    return _density(model) | dict(loss=_WEIGHTINGS[weighting], learned_variance=model.get("has_variance", False))
+    if weighting not in _WEIGHTINGS:
+        raise ValueError(f"loss_weighting={weighting!r}: choose from {', '.join(_WEIGHTINGS)}")
+    return _density(model) | dict(loss=_WEIGHTINGS[weighting],
+                                  learned_variance=model.get("has_variance", False))
 
-# %% ../../nbs/4_models/75_k_diffusion.ipynb #50813eb6
+# %% ../../nbs/4_models/75_k_diffusion.ipynb #8b277fff
 def _read(source:Any)->tuple[Mapping[str, Tensor], Any]:
     "The weights in a checkpoint, the average if there is one, and its configuration if it has one."
     inside = None
@@ -120,13 +124,15 @@ def _read(source:Any)->tuple[Mapping[str, Tensor], Any]:
 
 def _described(config:Any)->Mapping[str, Any]:
     "The part `model` of a configuration: a mapping, JSON, or a file of it. Raises `ValueError`."
-    if config is None: raise ValueError("the checkpoint holds no configuration: give k-diffusion's JSON as `config`")
+    if config is None:
+        raise ValueError("the checkpoint holds no configuration: give k-diffusion's JSON as `config`")
     if not isinstance(config, Mapping):
         text = str(config)
-        config = json.loads(text if text.lstrip().startswith("{") else Path(text).expanduser().read_text("utf-8"))
+        if not text.lstrip().startswith("{"): text = Path(text).expanduser().read_text("utf-8")
+        config = json.loads(text)
     return config.get("model", config)
 
-# %% ../../nbs/4_models/75_k_diffusion.ipynb #d07ae08b
+# %% ../../nbs/4_models/75_k_diffusion.ipynb #71857929
 def from_k_diffusion(
     weights:str|os.PathLike|Mapping, # a checkpoint (`.pth`, `.safetensors`), or a state dict
     config:str|os.PathLike|Mapping|None=None, # its JSON: a file, text or mapping; `None`: in the checkpoint
@@ -139,7 +145,9 @@ def from_k_diffusion(
     net = _network(model)
     try: net.load_state_dict(k_diffusion_weights(state, net))
     except RuntimeError as e:
-        raise ValueError(f"the weights do not fit the configuration: {str(e).splitlines()[1].strip()}") from None
-    own = dict(sigma_data=model.get("sigma_data", 1.), sigma_min=model["sigma_min"], sigma_max=model["sigma_max"],
-               threshold=None, sampling=dict(sampler="dpmpp_2m", n_steps=50), **_training(model))
+        odd = str(e).splitlines()[1].strip()
+        raise ValueError(f"the weights do not fit the configuration: {odd}") from None
+    own = dict(sigma_data=model.get("sigma_data", 1.), sigma_min=model["sigma_min"],
+               sigma_max=model["sigma_max"], threshold=None,
+               sampling=dict(sampler="dpmpp_2m", n_steps=50), **_training(model))
     return KarrasDiffusion(net, (net.in_channels, *model["input_size"]), **own | options).eval()

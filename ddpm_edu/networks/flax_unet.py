@@ -68,7 +68,7 @@ class LinearAttention(_Heads):
         return self.norm(self.to_out(out))
 
 # %% ../../nbs/3_networks/70_flax_unet.ipynb #3c5722fc
-_NORMALISED = {"channels": -2, "space": -1}      # name → the axis of [B, heads, d, N] along which lengths are 1
+_NORMALISED = {"channels": -2, "space": -1}    # name → the axis of [B, heads, d, N] along which lengths are 1
 
 class CosineAttention(_Heads):
     """softmax(10 cos(q, k)) v (Henry et al. 2020).
@@ -93,7 +93,7 @@ class CosineAttention(_Heads):
 
 # %% ../../nbs/3_networks/70_flax_unet.ipynb #77bcb753
 class StandardizedConv2d(nn.Conv2d):
-    "A convolution that uses its kernel with mean 0 and variance 1 for each output channel (Qiao et al. 2019)."
+    "A convolution whose kernel is used with mean 0 and variance 1 for each output (Qiao et al. 2019)."
     def forward(self, x:Tensor)->Tensor: # [B, out_channels, H, W]
         var, mean = torch.var_mean(self.weight, (1, 2, 3), correction=0, keepdim=True)
         return self._conv_forward(x, (self.weight - mean) * (var + 1e-5).rsqrt(), self.bias)
@@ -148,7 +148,8 @@ def _flax_level(
     "The layers of one level, which hold the levels below it."
     n, new = i + 1, ConditionalChain
     if n == len(c) - 1: inside = new(**{f"down_{n + 1}": nn.Conv2d(c[i], c[n], 3, padding=1)}, **middle(c[n]))
-    else: inside = new(**{f"downsample_{n}": Downsample(c[i], c[n])}, **_flax_level(n, c, block, linear, middle),
+    else: inside = new(**{f"downsample_{n}": Downsample(c[i], c[n])},
+                       **_flax_level(n, c, block, linear, middle),
                        **{f"upsample_{n + 1}": Upsample(c[n + 1], c[n])})
     inner = new(**{f"down_{n}_2": block(c[i], c[i]), f"down_{n}_2_attention": linear(c[i]),
                    f"skip_{n}": ConditionalSkipConnection(inside, cat_skip_last),
@@ -205,17 +206,19 @@ def _build(self:FlaxUNet)->None:
     "Make the layers from the arguments."
     m, heads = self.model_channels, (self.num_heads, self.head_dim)
     c, emb_dim = [m, *(m * k for k in self.channel_multipliers)], 4 * m
-    around = lambda attention, channels: ConditionalSkipConnection(nn.Sequential(ChannelNorm(channels), attention))
+    around = lambda attention, n: ConditionalSkipConnection(nn.Sequential(ChannelNorm(n), attention))
     block = lambda i, o: StandardizedBlock(i, o, emb_dim, self.block_groups)
     linear = lambda channels: around(LinearAttention(channels, *heads), channels)
     def middle(channels:int)->dict[str, nn.Module]:
         attention = around(CosineAttention(channels, *heads, self.normalise), channels)
         return dict(middle_1=block(channels, channels), middle_attention=attention,
                     middle_2=block(channels, channels))
-    levels = ConditionalChain(**_flax_level(0, c, block, linear, middle), narrow=nn.Conv2d(c[1], m, 3, padding=1))
+    levels = ConditionalChain(**_flax_level(0, c, block, linear, middle),
+                              narrow=nn.Conv2d(c[1], m, 3, padding=1))
     self.time = _Clock(m, emb_dim)
     self.chain = ConditionalChain(
-        init=nn.Conv2d(self.in_channels, m, 7, padding=3), around_0=ConditionalSkipConnection(levels, cat_skip_last),
+        init=nn.Conv2d(self.in_channels, m, 7, padding=3),
+        around_0=ConditionalSkipConnection(levels, cat_skip_last),
         final_1=block(2 * m, m), final=nn.Conv2d(m, self.out_channels or self.in_channels, 1))
 
 # %% ../../nbs/3_networks/70_flax_unet.ipynb #7fd6b328

@@ -67,7 +67,7 @@ class CosineAttention(_Heads):
         ...
 
 class StandardizedConv2d(nn.Conv2d):
-    "A convolution that uses its kernel with mean 0 and variance 1 for each output channel (Qiao et al. 2019)."
+    "A convolution whose kernel is used with mean 0 and variance 1 for each output (Qiao et al. 2019)."
     def forward(self, x:Tensor)->Tensor: # [B, out_channels, H, W]
         ...
 

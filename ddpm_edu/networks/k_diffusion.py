@@ -6,18 +6,19 @@ conditions; `set_skip_stages` and `set_patch_size` let it grow to larger images.
 # %% auto #0
 __all__ = ['KDiffusionUNet']
 
-# %% ../../nbs/3_networks/85_k_diffusion.ipynb #8273d9b9
+# %% ../../nbs/3_networks/85_k_diffusion.ipynb #7c6c02e5
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from ..core import as_float, as_int
-from .adaptive import AdaBlock, AdaCrossAttention, AdaSelfAttention, FixedDownsample, FixedUpsample
-from .adaptive import FourierFeatures, mapping_network
+from .adaptive import AdaBlock, AdaCrossAttention, AdaSelfAttention, FixedDownsample
+from .adaptive import FixedUpsample, FourierFeatures, mapping_network
 from .blocks import check_labels, check_times
 from .chain import ConditionalChain, ConditionalSkipConnection
 from .flax_unet import cat_skip_last
@@ -59,7 +60,7 @@ class KDiffusionUNet(nn.Module):
     def divisor(self)->int: # the sides of images are multiples of it
         return self.patch_size * 2 ** (len(self.channels) - 1 - self.skip_stages)
 
-# %% ../../nbs/3_networks/85_k_diffusion.ipynb #dffd2b01
+# %% ../../nbs/3_networks/85_k_diffusion.ipynb #36baf850
 _LEAST = dict(in_channels=1, T=2, mapping_dim=2, augment_dim=0, mapping_cond_dim=0, unet_cond_dim=0,
               cross_cond_dim=0, patch_size=1, skip_stages=0)
 
@@ -73,10 +74,12 @@ def _check(self:KDiffusionUNet)->None:
     if not n or len(self.depths) != n:
         raise ValueError(f"channels={self.channels}, depths={self.depths}: give one of each for every level")
     if (bad := [i for i in (*self.attention_levels, *self.cross_attention_levels) if i >= n]):
-        raise ValueError(f"there is no level {bad[0]} for attention: {n} `channels` make the levels 0 ... {n - 1}")
+        raise ValueError(f"there is no level {bad[0]} for attention: "
+                         f"{n} `channels` make the levels 0 ... {n - 1}")
     if self.cross_attention_levels and not self.cross_cond_dim:
         raise ValueError("`cross_attention_levels` need `cross_cond_dim`, the width of what is attended to")
-    if self.skip_stages >= n: raise ValueError(f"skip_stages={self.skip_stages} leaves none of the {n} levels")
+    if self.skip_stages >= n:
+        raise ValueError(f"skip_stages={self.skip_stages} leaves none of the {n} levels")
     self.dropout = as_float(self.dropout, "dropout", 0, .99)
     self.sigma_min = as_float(self.sigma_min, "sigma_min", 1e-12)
     self.sigma_max = as_float(self.sigma_max, "sigma_max", self.sigma_min * (1 + 1e-6))
@@ -110,7 +113,7 @@ def _level(self:KDiffusionUNet, i:int)->dict[str, nn.Module]:
     skip = ConditionalSkipConnection(ConditionalChain(**inner), cat_skip_last)
     return down | {f"skip_{n}": skip} | self._side(f"up_{n}", i, 2 * c, above)
 
-# %% ../../nbs/3_networks/85_k_diffusion.ipynb #ba0ed9f4
+# %% ../../nbs/3_networks/85_k_diffusion.ipynb #d0693270
 @patch
 def _build(self:KDiffusionUNet)->None:
     "Make the layers from the arguments."
@@ -129,6 +132,7 @@ def level(self:KDiffusionUNet,
     for k in range(1, i + 1): chain = chain[f"skip_{k}"].layers
     return chain
 
+# %% ../../nbs/3_networks/85_k_diffusion.ipynb #2d34875c
 @patch
 def _open(self:KDiffusionUNet)->None:
     "Put in the changes of size below the first level that is used, and new ends."
@@ -138,14 +142,14 @@ def _open(self:KDiffusionUNet)->None:
             self.level(i)._modules[name] = kind()
     like, area = next(self.parameters()), self.patch_size ** 2
     first = self.channels[max(0, self.skip_stages - 1)]
-    ins, outs = (self.in_channels + self.unet_cond_dim) * area, self.in_channels * area + self.learned_variance
-    self.proj_in = nn.Conv2d(ins, first, 1, device=like.device, dtype=like.dtype)
-    self.proj_out = nn.Conv2d(first, outs, 1, device=like.device, dtype=like.dtype)
+    new = partial(nn.Conv2d, kernel_size=1, device=like.device, dtype=like.dtype)
+    self.proj_in = new((self.in_channels + self.unet_cond_dim) * area, first)
+    self.proj_out = new(first, self.in_channels * area + self.learned_variance)
     for p in self.proj_out.parameters(): nn.init.zeros_(p)
     for module in self.modules():
         if isinstance(module, FixedDownsample | FixedUpsample): module.to(like.device)
 
-# %% ../../nbs/3_networks/85_k_diffusion.ipynb #39279435
+# %% ../../nbs/3_networks/85_k_diffusion.ipynb #25433c54
 @patch
 def c_noise(self:KDiffusionUNet,
     t:Tensor, # times 0 ... T-1 [B]
@@ -155,11 +159,12 @@ def c_noise(self:KDiffusionUNet,
     return (low + t.to(torch.promote_types(t.dtype, torch.float32)) * ((high - low) / (self.T - 1))) / 4
 
 def _fitting(given:Tensor|None, name:str, shape:tuple[int, ...])->Tensor|None:
-    "What was given for a condition; `ValueError` for one of another shape, or that the network does not take."
+    "What was given for a condition; `ValueError` if it has another shape, or the network takes none."
     if given is None or (given.shape == shape and all(shape)): return given
     raise ValueError(f"`{name}` has shape {list(given.shape)}, this network takes "
                      f"{list(shape) if all(shape) else f'none: build it with `{name}_dim`'}")
 
+# %% ../../nbs/3_networks/85_k_diffusion.ipynb #43e2bbf1
 @patch
 def embed(self:KDiffusionUNet,
     t:Tensor, # times 0 ... T-1 [B]
@@ -173,16 +178,17 @@ def embed(self:KDiffusionUNet,
         told.append(t.new_zeros(len(t), width) if given is None else given)
     like = next(self.mapping.parameters())
     emb = self.fourier(self.c_noise(t)).to(like.dtype)
-    if self.mapping_cond is not None: emb = emb + self.mapping_cond(torch.cat([v.to(like) for v in told], dim=1))
-    return self.mapping(emb)
+    if self.mapping_cond is None: return self.mapping(emb)
+    return self.mapping(emb + self.mapping_cond(torch.cat([v.to(like) for v in told], dim=1)))
 
-# %% ../../nbs/3_networks/85_k_diffusion.ipynb #291b0cfc
+# %% ../../nbs/3_networks/85_k_diffusion.ipynb #03ac7bcd
 @patch
 def _lists(self:KDiffusionUNet, n:int, cross:Tensor|None, padding:Tensor|None)->dict[str, Tensor]:
-    "The list for cross-attention and its filling, by the names that layers know; `ValueError` if it is missing."
+    "The list for cross-attention and its filling, as layers call them; `ValueError` if it is missing."
     if cross is not None: _fitting(cross, "cross_cond", (n, cross.shape[1], self.cross_cond_dim))
     elif self.cross_cond_dim:
-        raise ValueError(f"this network attends to a list: give `cross_cond`, [{n}, M, {self.cross_cond_dim}]")
+        raise ValueError("this network attends to a list: "
+                         f"give `cross_cond`, [{n}, M, {self.cross_cond_dim}]")
     else: return {}
     if padding is None: padding = torch.zeros(cross.shape[:2], device=cross.device)
     if padding.shape != cross.shape[:2]:
@@ -190,14 +196,14 @@ def _lists(self:KDiffusionUNet, n:int, cross:Tensor|None, padding:Tensor|None)->
                          f"{list(cross.shape[:2])}: give one number for each vector, 1 where it is filling")
     return dict(cross=cross.to(next(self.parameters()).dtype), padding=padding)
 
-# %% ../../nbs/3_networks/85_k_diffusion.ipynb #e84204ab
+# %% ../../nbs/3_networks/85_k_diffusion.ipynb #c33b9207
 @patch
 def _laid_beside(self:KDiffusionUNet, x:Tensor, unet_cond:Tensor|None)->Tensor:
     "Both images as one, folded into patches. Raises `ValueError` for images that do not fit."
     check_images(x.shape, self.in_channels, self.divisor, self.patch_size, "channels")
     if min(x.shape[2:]) < 2 * self.divisor > 2 * self.patch_size:
         raise ValueError(f"images of {x.shape[2]}×{x.shape[3]} are too small: "
-                         f"a side has at least {2 * self.divisor} pixels here, so that 2 are left at the bottom")
+                         f"a side has at least {2 * self.divisor} pixels here, of which 2 reach the bottom")
     other = _fitting(unet_cond, "unet_cond", (len(x), self.unet_cond_dim, *x.shape[2:]))
     if other is not None: x = torch.cat([x, other], dim=1)
     elif self.unet_cond_dim:

@@ -6,13 +6,14 @@ from typing import Any
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from ..core import as_float, as_int
-from .adaptive import AdaBlock, AdaCrossAttention, AdaSelfAttention, FixedDownsample, FixedUpsample
-from .adaptive import FourierFeatures, mapping_network
+from .adaptive import AdaBlock, AdaCrossAttention, AdaSelfAttention, FixedDownsample
+from .adaptive import FixedUpsample, FourierFeatures, mapping_network
 from .blocks import check_labels, check_times
 from .chain import ConditionalChain, ConditionalSkipConnection
 from .flax_unet import cat_skip_last
@@ -86,7 +87,7 @@ class KDiffusionUNet(nn.Module):
         "Noise, augmentation and further vector as one. Raises `ValueError` for vectors that do not fit."
         ...
     def _lists(self:KDiffusionUNet, n:int, cross:Tensor|None, padding:Tensor|None)->dict[str, Tensor]:
-        "The list for cross-attention and its filling, by the names that layers know; `ValueError` if it is missing."
+        "The list for cross-attention and its filling, as layers call them; `ValueError` if it is missing."
         ...
     def _laid_beside(self:KDiffusionUNet, x:Tensor, unet_cond:Tensor|None)->Tensor:
         "Both images as one, folded into patches. Raises `ValueError` for images that do not fit."
@@ -121,7 +122,7 @@ class KDiffusionUNet(nn.Module):
 _LEAST: dict
 
 def _fitting(given:Tensor|None, name:str, shape:tuple[int, ...])->Tensor|None:
-    "What was given for a condition; `ValueError` for one of another shape, or that the network does not take."
+    "What was given for a condition; `ValueError` if it has another shape, or the network takes none."
     ...
 
 __all__ = ['KDiffusionUNet']

@@ -133,15 +133,17 @@ def check(self:UNetConfig)->None:
                       f"times: its sides must be divisible by {self.patch_size * 2**(k - 1)}; "
                       "two to five `channel_multipliers` are usual", stacklevel=4)
 
+# %% ../../nbs/3_networks/30_unet.ipynb #f473d015
 @patch
 def check_levels(self:UNetConfig)->None:
     "Raise `ValueError` for `attention_levels` that the network has not."
     if isinstance(given := self.attention_levels, str | bytes) or not hasattr(given, "__iter__"):
-        raise ValueError(f"attention_levels={given!r}: take a list of levels, such as (1, 2); 0 is the full size")
+        raise ValueError(f"attention_levels={given!r}: "
+                         "take a list of levels, such as (1, 2); 0 is the full size")
     self.attention_levels = [_whole("each of the attention_levels", i, 0) for i in given]
     if self.attention_levels and max(self.attention_levels) >= (n := len(self.channel_multipliers)):
-        raise ValueError(f"attention_levels={self.attention_levels}: {n} `channel_multipliers` make the levels "
-                         f"0 ... {n - 1}, of which 0 is the full size")
+        raise ValueError(f"attention_levels={self.attention_levels}: {n} `channel_multipliers` make "
+                         f"the levels 0 ... {n - 1}, of which 0 is the full size")
 
 # %% ../../nbs/3_networks/30_unet.ipynb #403cc3b5
 def block_class(
