@@ -55,10 +55,11 @@ def k_diffusion_weights(
     bare = {re.sub(r"^((inner_model|module)\.)*", "", k): v for k, v in state.items()}   # wrappers' prefixes
     return {ours: v for k, v in bare.items() if (ours := _our_name(k, net))}
 
-# %% ../../nbs/4_models/75_k_diffusion.ipynb #115d2aca
+# %% ../../nbs/4_models/75_k_diffusion.ipynb #8ab68095
 _ARGUMENTS = dict(input_channels="in_channels", channels="channels", depths="depths",
                   mapping_out="mapping_dim", mapping_cond_dim="mapping_cond_dim",
-                  unet_cond_dim="unet_cond_dim", cross_cond_dim="cross_cond_dim", patch_size="patch_size", skip_stages="skip_stages",
+                  unet_cond_dim="unet_cond_dim", cross_cond_dim="cross_cond_dim",
+                  patch_size="patch_size", skip_stages="skip_stages",
                   has_variance="learned_variance", dropout_rate="dropout", sigma_min="sigma_min",
                   sigma_max="sigma_max")
 
