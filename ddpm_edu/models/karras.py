@@ -162,6 +162,10 @@ class KarrasDiffusion(DenoisingModel):
         self.sigma_data = as_float(sigma_data, "sigma_data", 1e-12, fix="take `data.std()`")
         self.sigma_min, self.sigma_max = as_float(sigma_min, "sigma_min"), as_float(sigma_max, "sigma_max")
         exponential_sigmas(1, self.sigma_min, self.sigma_max)              # complains about ends out of order
+        for name in ("sigma_min", "sigma_max"):                            # a network may have its own
+            if (own := getattr(unwrapped(net), name, getattr(self, name))) != getattr(self, name):
+                raise ValueError(f"the network was built for {name}={own:g} and the model for "
+                                 f"{getattr(self, name):g}: build both for the same noise")
         _named(WEIGHTS, loss, "loss")                                      # complains about unknown names
         self.weighting, self.density = loss, _density(self, density, options)
         self.learned_variance, self.quantize = learned_variance, quantize
