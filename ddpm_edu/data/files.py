@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from ..core import IN_TEST
+from ..core import IN_TEST, explain_errors
 
 # %% ../../nbs/1_data/30_files.ipynb #4fa499fc
 ASSETS = files("ddpm_edu") / "assets" # what ships with the package
@@ -184,3 +184,6 @@ def read_members(
     except _DAMAGE as e:
         raise ValueError(f"`{path}` cannot be read as an archive ({e}): download or pack it again") from e
     if fault: raise ValueError(fault)
+
+# %% ../../nbs/1_data/30_files.ipynb #51fd0503
+explain_errors(__name__)

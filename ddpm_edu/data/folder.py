@@ -20,7 +20,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from ..core import progress_bar
+from ..core import explain_errors, progress_bar
 from .files import EXTENSIONS, cache_folder, safe_members
 from .sets import TensorData
 
@@ -310,3 +310,6 @@ def warn_skipped(path:str|Path, skipped:dict[str, str], n:int)->None:
     if skipped:
         warnings.warn(f"{len(skipped)} of {n} images in `{path}` cannot "
                       f"be read and are left out: {_some(skipped)}", stacklevel=3)
+
+# %% ../../nbs/1_data/50_folder.ipynb #2da4f2b9
+explain_errors(__name__)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import Tensor
-from ..core import progress_bar
+from ..core import explain_errors, progress_bar
 from .files import EXTENSIONS, cache_folder, safe_members
 from .sets import TensorData
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core import explain_errors
 from .folder import FolderData, decoded_images, warn_skipped
 
 # %% ../../nbs/1_data/60_hub.ipynb #8b711757
@@ -123,3 +124,6 @@ def flowers102(
 )->FolderData: # uint8 `[N, 3, size, size]`, labels 0 … 101
     "Oxford Flowers 102 (Nilsback and Zisserman 2008) from the Hugging Face hub. Raises as `hub_data`."
     return hub_data(path or "nelorth/oxford-flowers", size, "train" if train else "test", **options)
+
+# %% ../../nbs/1_data/60_hub.ipynb #c1e4db73
+explain_errors(__name__)

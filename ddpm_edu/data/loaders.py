@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core import from_uint8
+from ..core import explain_errors, from_uint8
 
 # %% ../../nbs/1_data/80_loaders.ipynb #2f995a01
 IMAGE_KEYS = ("x", "image", "images", "img", "pixel_values", "pixels", "input", "inputs", "data")
@@ -78,3 +78,6 @@ def as_batch(
 
 def _parts(x:Any, y:Any=None, cond:Any=None)->tuple[Tensor, Tensor|None, dict[str, Tensor]]:
     return _as_images(x), _as_labels(y), dict(cond) if isinstance(cond, Mapping) else {}
+
+# %% ../../nbs/1_data/80_loaders.ipynb #22f4b2b6
+explain_errors(__name__)

@@ -28,7 +28,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from ..core import default_device, write_file
+from ..core import default_device, explain_errors, write_file
 
 # %% ../../nbs/4_models/10_files.ipynb #7f2e3467
 def as_plain(
@@ -264,3 +264,6 @@ def _with_net(path:Path, kind:type[Saved], args:dict[str, Any],
     else: _fill(path, net, weights)
     try: return kind(net, **constants, **args)
     except Exception as e: raise ValueError(f"the model in {path} cannot be built: {e}") from e
+
+# %% ../../nbs/4_models/10_files.ipynb #1505e0f1
+explain_errors(__name__)

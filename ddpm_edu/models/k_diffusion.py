@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch import Tensor
+from ..core import explain_errors
 from .karras import DENSITIES, KarrasDiffusion
 from ..networks.k_diffusion import KDiffusionUNet
 
@@ -152,3 +153,6 @@ def from_k_diffusion(
                sigma_max=model["sigma_max"], threshold=None,
                sampling=dict(sampler="dpmpp_2m", n_steps=50), **_training(model))
     return KarrasDiffusion(net, (net.in_channels, *model["input_size"]), **own | options).eval()
+
+# %% ../../nbs/4_models/75_k_diffusion.ipynb #e34fb461
+explain_errors(__name__)

@@ -15,6 +15,7 @@ from einops import rearrange
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from ..core import explain_errors
 from .blocks import Conditional, KeepsPrecision
 
 # %% ../../nbs/3_networks/80_adaptive.ipynb #10e9e20c
@@ -210,3 +211,6 @@ class FixedUpsample(_Resample):
         reach = len(self.kernel) // 4
         x, kernel = self.ready(x, reach)
         return F.conv_transpose2d(x, 4 * kernel, stride=2, padding=4 * reach - 1, groups=x.shape[1])
+
+# %% ../../nbs/3_networks/80_adaptive.ipynb #9229f927
+explain_errors(__name__)

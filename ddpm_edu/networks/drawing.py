@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor, nn
+from ..core import explain_errors
 from ..viz.points import PALETTE
 from .chain import ConditionalChain
 
@@ -140,3 +141,6 @@ def show_unet(
     ax.legend(fontsize=7, frameon=False, ncol=4, handlelength=1,
               columnspacing=1, loc="lower right", bbox_to_anchor=(1, 1))
     return ax
+
+# %% ../../nbs/3_networks/40_drawing.ipynb #ba117ea7
+explain_errors(__name__)

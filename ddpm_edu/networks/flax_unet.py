@@ -16,7 +16,7 @@ from einops import rearrange
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import as_int
+from ..core import as_int, explain_errors
 from .blocks import Conditional, Downsample, Upsample, check_labels, check_times, group_norm
 from .chain import ConditionalChain, ConditionalSkipConnection
 from .unet import check_images
@@ -233,3 +233,6 @@ def forward(self:FlaxUNet,
     check_images(x.shape, self.in_channels, self.divisor); check_times(t, len(x))
     if y is not None: check_labels(y, 0, len(x))
     return self.chain(x, self.time(t))
+
+# %% ../../nbs/3_networks/70_flax_unet.ipynb #9fd6f59e
+explain_errors(__name__)

@@ -10,7 +10,7 @@ from einops import rearrange
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import as_int
+from ..core import as_int, explain_errors
 from .blocks import Conditional, Downsample, Upsample, check_labels, check_times, group_norm
 from .chain import ConditionalChain, ConditionalSkipConnection
 from .unet import check_images

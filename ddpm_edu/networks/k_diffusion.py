@@ -16,7 +16,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import as_float, as_int
+from ..core import as_float, as_int, explain_errors
 from .adaptive import AdaBlock, AdaCrossAttention, AdaSelfAttention, FixedDownsample
 from .adaptive import FixedUpsample, FourierFeatures, mapping_network
 from .blocks import check_labels, check_times
@@ -258,3 +258,6 @@ def _grow(self:KDiffusionUNet, **new:int)->KDiffusionUNet:
     except ValueError: self.__dict__.update(before); raise
     self._open()
     return self
+
+# %% ../../nbs/3_networks/85_k_diffusion.ipynb #9f804b42
+explain_errors(__name__)

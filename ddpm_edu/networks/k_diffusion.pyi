@@ -11,7 +11,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import as_float, as_int
+from ..core import as_float, as_int, explain_errors
 from .adaptive import AdaBlock, AdaCrossAttention, AdaSelfAttention, FixedDownsample
 from .adaptive import FixedUpsample, FourierFeatures, mapping_network
 from .blocks import check_labels, check_times

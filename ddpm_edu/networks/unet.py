@@ -18,7 +18,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import as_float
+from ..core import as_float, explain_errors
 from . import blocks
 from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock
 from .blocks import TimeEmbedding, Upsample, check_labels, check_times
@@ -287,3 +287,6 @@ def forward(self:UNet,
     emb, p = self.embed(t, y, aug), self.patch_size
     if p == 1: return self.chain(x, emb, **cond)
     return F.pixel_shuffle(self.chain(F.pixel_unshuffle(x, p), emb, **cond), p)
+
+# %% ../../nbs/3_networks/30_unet.ipynb #8df1b153
+explain_errors(__name__)

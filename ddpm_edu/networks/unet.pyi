@@ -13,7 +13,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import as_float
+from ..core import as_float, explain_errors
 from . import blocks
 from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock
 from .blocks import TimeEmbedding, Upsample, check_labels, check_times
