@@ -192,6 +192,9 @@ class FlaxUNet(nn.Module):
             setattr(self, name, as_int(getattr(self, name), name, 4 if name == "model_channels" else 1))
         self.channel_multipliers = tuple(as_int(k, "each of the channel_multipliers", 1)
                                          for k in self.channel_multipliers)
+        if self.model_channels % 2 or not self.channel_multipliers:
+            raise ValueError(f"model_channels={self.model_channels}, channel_multipliers="
+                             f"{self.channel_multipliers}: take an even number, and at least one multiplier")
         self.out_channels = as_int(self.out_channels or self.in_channels, "out_channels", 1)
         self.divisor = 2 ** (len(self.channel_multipliers) - 1)
         self._build()
