@@ -313,7 +313,8 @@ def _explanation(f:Callable, args:tuple, kwargs:dict, e:Exception)->str|None:
     if wrong: return f"`{name}` cannot work with {told(wrong[0])}"
     if isinstance(e, ArgumentError): return None
     said = (str(e) or type(e).__name__).strip().splitlines()[0][:150]
-    return f"`{name}` cannot work with {'; '.join(map(told, given))}: {said}"
+    plain = [k for k, p in inspect.signature(f).parameters.items() if k in given and given[k] is not p.default]
+    return f"`{name}` cannot work with {'; '.join(map(told, plain)) or 'its defaults'}: {said}"
 
 def _explained(f:Callable)->Callable:
     "The same function, whose errors name the argument; generators too."
