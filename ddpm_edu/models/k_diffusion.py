@@ -10,7 +10,6 @@ __all__ = ['k_diffusion_weights', 'from_k_diffusion']
 import json
 import math
 import os
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,24 +105,27 @@ def _training(model:Mapping[str, Any])->dict[str, Any]:
                                   learned_variance=model.get("has_variance", False))
 
 # %% ../../nbs/4_models/75_k_diffusion.ipynb #8b277fff
+def _open(path:Path)->tuple[Any, Any]:
+    "What is in a file, and the configuration in its header. Raises `ValueError` for one that cannot be read."
+    try:
+        if path.suffix != ".safetensors": return torch.load(path, map_location="cpu", weights_only=True), None
+        with safe_open(path, "pt") as f:
+            return {k: f.get_tensor(k) for k in f.keys()}, (f.metadata() or {}).get("config")
+    except OSError: raise
+    except Exception as e:
+        raise ValueError(f"{path} is damaged, or holds more than tensors and plain values, "
+                         f"which could be a program: it is not opened") from e
+
 def _read(source:Any)->tuple[Mapping[str, Tensor], Any]:
     "The weights in a checkpoint, the average if there is one, and its configuration if it has one."
-    inside = None
-    if not isinstance(source, Mapping):
-        path = Path(source).expanduser()
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as f:
-                inside = (f.metadata() or {}).get("config")
-                source = {k: f.get_tensor(k) for k in f.keys()}
-        else:
-            try: source = torch.load(path, map_location="cpu", weights_only=True)
-            except pickle.UnpicklingError as e:
-                raise ValueError(f"{path} is damaged, or holds more than tensors and plain values, "
-                                 f"which could be a program: it is not opened") from e
-    if isinstance(source.get("model_ema", source.get("model")), Mapping):
-        source, inside = source.get("model_ema", source.get("model")), source.get("config")
+    source, inside = (source, None) if isinstance(source, Mapping) else _open(Path(source).expanduser())
+    if isinstance(source, Mapping) and isinstance(w := source.get("model_ema", source.get("model")), Mapping):
+        source, inside = w, source.get("config")
+    if not isinstance(source, Mapping) or not all(isinstance(v, Tensor) for v in source.values()):
+        raise ValueError("there is no state dict: give a checkpoint of k-diffusion, or tensors by name")
     return source, inside
 
+# %% ../../nbs/4_models/75_k_diffusion.ipynb #9db0f3b0
 def _described(config:Any)->Mapping[str, Any]:
     "The part `model` of a configuration: a mapping, JSON, or a file of it. Raises `ValueError`."
     if config is None:
@@ -132,11 +134,23 @@ def _described(config:Any)->Mapping[str, Any]:
         text = str(config)
         if not text.lstrip().startswith("{"): text = Path(text).expanduser().read_text("utf-8")
         config = json.loads(text)
+    if not isinstance(config, Mapping) or not isinstance(config.get("model", config), Mapping):
+        raise ValueError("the configuration has no part `model`: give k-diffusion's JSON as `config`")
     return config.get("model", config)
+
+# %% ../../nbs/4_models/75_k_diffusion.ipynb #8d9f5844
+def _fitting(weights:dict[str, Tensor], net:KDiffusionUNet)->dict[str, Tensor]:
+    "The weights, if names and shapes are those of `net`. Raises `ValueError` that names one that is not."
+    have, want = ({k: list(v.shape) for k, v in d.items()} for d in (weights, net.state_dict()))
+    for k in sorted(have.keys() | want.keys()):
+        if have.get(k) != want.get(k):
+            raise ValueError(f"the weights do not fit the configuration: `{k}` is {have.get(k, 'nothing')} "
+                             f"in the checkpoint and {want.get(k, 'nothing')} by the configuration")
+    return weights
 
 # %% ../../nbs/4_models/75_k_diffusion.ipynb #71857929
 def from_k_diffusion(
-    weights:str|os.PathLike|Mapping, # a checkpoint (`.pth`, `.safetensors`), or a state dict
+    weights:str|os.PathLike|Mapping, # a file (`.pth`, `.safetensors`), or a state dict
     config:str|os.PathLike|Mapping|None=None, # its JSON: a file, text or mapping; `None`: in the checkpoint
     **options:Any, # of `KarrasDiffusion`: `threshold`, `sampling`
 )->KarrasDiffusion: # around a `KDiffusionUNet`, in evaluation mode
@@ -144,11 +158,11 @@ def from_k_diffusion(
     Raises `ValueError` for files that are not k-diffusion's, or do not fit each other."""
     state, inside = _read(weights)
     model = _described(config if config is not None else inside)
-    net = _network(model)
-    try: net.load_state_dict(k_diffusion_weights(state, net))
-    except RuntimeError as e:
-        odd = str(e).splitlines()[1].strip()
-        raise ValueError(f"the weights do not fit the configuration: {odd}") from None
+    with torch.random.fork_rng([]):                                       # first weights are drawn in vain
+        with torch.device("meta"): shapes = _network(model)               # nothing large before all fits
+        fitting = _fitting(k_diffusion_weights(state, shapes), shapes)
+        net = _network(model)
+    net.load_state_dict(fitting)
     own = dict(sigma_data=model.get("sigma_data", 1.), sigma_min=model["sigma_min"],
                sigma_max=model["sigma_max"], threshold=None,
                sampling=dict(sampler="dpmpp_2m", n_steps=50), **_training(model))
