@@ -1,6 +1,6 @@
 # `make demo` and `make test` need nothing but Python 3.11 or newer, make, and a network the first time.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-browser docs docs-serve lab export clean-nbs readme lint hooks unhooks
+.PHONY: help venv demo page test test-more test-extras test-browser docs docs-serve lab export clean-nbs readme lint hooks unhooks
 MAKEFLAGS += --no-print-directory
 
 # The environment is up to date when the file below exists. Its name holds a checksum of the four set-up files and of this
@@ -33,6 +33,9 @@ $(STAMP):
 demo: $(STAMP) ## train on digits for a few minutes and draw some into outputs/demo (FAST=1: under a minute, rougher)
 	$(VENV)/python -m ddpm_edu.using.demo --out outputs/demo $(if $(filter-out 0 no false,$(FAST)),--fast)
 
+page: $(STAMP) ## write outputs/live.html and outputs/points.html, where models draw in a browser (each is complete: no server, no network)
+	@$(VENV)/python tools/page.py outputs
+
 test: $(STAMP) ## notebooks and library in sync? then the linter, every notebook, and the tests
 	@$(VENV)/python tests/in_sync.py
 	@$(MAKE) lint
@@ -40,9 +43,15 @@ test: $(STAMP) ## notebooks and library in sync? then the linter, every notebook
 	@OMP_NUM_THREADS=1 $(VENV)/nbdev_test --n-workers $(WORKERS) --timing
 	@$(VENV)/python -m pytest
 
-test-browser: $(STAMP)-docs ## in Chromium: guided digits in JupyterLab, by the keyboard; every page of the site (installs the helpers if absent)
+test-more: $(STAMP) ## what takes longer: hostile files, processes that are killed, 1,500 wrong arguments
+	@$(VENV)/python -m pytest -m more
+
+test-extras: $(STAMP) ## each optional dependency in an environment of its own, in .extras/ (4 GB)
+	@$(VENV)/python tests/extras/run.py
+
+test-browser: $(STAMP)-docs ## in Chromium: guided digits in JupyterLab, by the keyboard; every page of the site; the pages where models draw (installs the helpers if absent)
 	@$(VENV)/python tests/browser/ready.py
-	@$(VENV)/python -m pytest tests/browser/slider.py tests/browser/crawl.py
+	@$(VENV)/python -m pytest tests/browser/slider.py tests/browser/crawl.py tests/browser/live.py
 
 $(STAMP)-docs: $(STAMP)
 	$(VENV)/python -m pip install --disable-pip-version-check -c constraints.txt --config-settings editable_mode=compat -e '.[docs]'
@@ -57,12 +66,13 @@ docs-serve: $(STAMP)-docs ## the same, served on this machine (PORT=8000)
 lab: $(STAMP) ## JupyterLab, opened on the cover
 	$(VENV)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs/index.ipynb
 
-export: $(STAMP) ## write the library, its doors and stubs from the notebooks; fold, link and clean the notebooks
+export: $(STAMP) ## write the library, its doors, stubs and scripts from the notebooks; fold, link and clean the notebooks
 	$(VENV)/nbdev_export
 	@$(VENV)/python tools/doors.py
 	@$(VENV)/python tools/stubs.py
 	@$(VENV)/python tools/pages.py
 	@$(VENV)/python tools/pictures.py
+	@$(VENV)/python tools/scripts.py
 	@$(MAKE) clean-nbs
 
 clean-nbs: $(STAMP) ## strip counts and metadata from the notebooks (outputs stay)

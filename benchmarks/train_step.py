@@ -13,8 +13,8 @@ are compared, so that a busy machine disturbs both alike.
 `--peers` puts every network through that same bare loop, with and without channels_last, and takes the better
 of the two. diffusers comes with the test requirements; for the other two, which import torchvision for what
 their networks never use:
-    .venv/bin/pip install --no-deps --target outputs/peers denoising-diffusion-pytorch==2.3.4 ema-pytorch
-        smalldiffusion==0.5.0
+    .venv/bin/pip install --no-deps --target outputs/peers accelerate ema-pytorch \\
+        denoising-diffusion-pytorch==2.3.4 smalldiffusion==0.5.0
     PYTHONPATH=outputs/peers .venv/bin/python benchmarks/train_step.py --peers
 """
 import argparse

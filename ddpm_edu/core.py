@@ -45,12 +45,14 @@ def as_int(
     name:str, # the argument, for the message
     least:int=0, # what it must be at least
     fix:str="", # what else the message should say
+    most:int=2**63-1, # what it may be at most
 )->int:
     "A whole number as Python's. Raises `ValueError` that says what `name` may be."
     try: n = None if isinstance(value, bool | np.bool_) else operator.index(value)
     except TypeError: n = None
-    if n is None or n < least:
-        raise ValueError(f"{name}={value!r:.60}: take a whole number, at least {least}{fix and f'; {fix}'}")
+    if n is None or not least <= n <= most:
+        end = f", at most {most}" if n is not None and n > most else f", at least {least}"
+        raise ValueError(f"{name}={value!r:.60}: take a whole number{end}{fix and f'; {fix}'}")
     return n
 
 def as_float(
@@ -80,7 +82,7 @@ def set_seed(
     seed:int, # any integer; only its lowest 32 bits reach NumPy
 )->None:
     "Seed Python, NumPy and PyTorch (every device). Raises `ValueError` for what is no whole number."
-    seed = as_int(seed, "seed", -2**63)
+    seed = as_int(seed, "seed", -2**63, most=2**64 - 1)
     random.seed(seed); np.random.seed(seed % 2**32); torch.manual_seed(seed)
 
 # %% ../nbs/0_ground/10_core.ipynb #2bdab30b
@@ -96,7 +98,7 @@ def hash_seed(
 )->int: # 32 bits: the seed of that sample's own generator
     """Seed of sample `i`; for one `seed` no two samples below 2³² share one.
     Raises `ValueError` unless `seed` is whole and between -2⁶³ and 2⁶⁴, as for torch."""
-    high, low = divmod(as_int(seed, "seed", -2**63) % 2**64, 2**32)
+    high, low = divmod(as_int(seed, "seed", -2**63, most=2**64 - 1) % 2**64, 2**32)
     start = _mix(low) if not high else _mix(_mix(low) ^ _mix(high))
     return _mix((start + i) % 2**32)
 
@@ -280,7 +282,7 @@ def _fits(v:Any, hint:Any)->bool:
 # %% ../nbs/0_ground/10_core.ipynb #fe62723c
 def _own_words(e:Exception)->bool:
     "Whether an error is a sentence of ours, a user's own affair, or no matter of arguments at all."
-    if isinstance(e, OSError | ImportError | MemoryError | torch.OutOfMemoryError | Warning): return True
+    if isinstance(e, OSError | ImportError | MemoryError | torch.OutOfMemoryError | NameError | Warning): return True
     frames = [(f.f_globals.get("__name__", ""), f.f_code, at)
               for f, at in ((t.tb_frame, t.tb_lasti) for t in _tracebacks(e.__traceback__))][1:]
     if not frames: return True         # the call itself did not suit the signature, and Python has said so

@@ -1,10 +1,10 @@
 """Are the notebooks clean, and is the library exactly what they export? Prints one sentence for each file
 that is not, and exits with 1.
 
-The notebooks are exported into an emptied copy of the package and finished and cleaned there, doors and stubs
-are written, and the copy is compared with the working tree byte for byte. So it needs no git, sees
-uncommitted work, and finds modules that no notebook makes any more. Run it as `python tests/in_sync.py
-[FOLDER]`; `make test` does."""
+The notebooks are exported into an emptied copy of the package and finished and cleaned there, doors,
+stubs and scripts are written, and the copy is compared with the working tree byte for byte. So it needs no
+git, sees uncommitted work, and finds modules that no notebook makes any more. Run it as `python
+tests/in_sync.py [FOLDER]`; `make test` does."""
 import json
 import os
 import shutil
@@ -43,8 +43,9 @@ def _rebuild(copy):
     sys.path.insert(0, str(TOOLS))
     import doors
     import pages
+    import scripts
     import stubs
-    try: doors.write(copy); stubs.write(copy); pages.write(copy)
+    try: doors.write(copy); stubs.write(copy); pages.write(copy); scripts.write(copy)
     except ValueError as e: return [str(e)]
     return [f"{line.split(chr(39))[1]} has `#| export` cells but no `#| default_exp` cell: add one"
             for line in run.stderr.splitlines() if "without `#| default_exp`" in line]
@@ -73,7 +74,7 @@ def problems(root):
             if not same(nbs/p):
                 found.append(f"{nbs.name}/{p} is not clean (counts, metadata or addresses are stored in it, "
                              f"or links and folds are missing): {FIX}")
-        there, made = (set(_files(folder, "*.py", "*.pyi")) for folder in (lib, copy/lib.name))
+        there, made = (set(_files(folder, "*.py", "*.pyi", "*.js")) for folder in (lib, copy/lib.name))
         for p in sorted(there | made):
             if p not in made:
                 found.append(f"{lib.name}/{p} is made by no notebook: delete "

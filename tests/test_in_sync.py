@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import scripts
 from in_sync import problems
 
 TOML = ('[project]\nname = "tiny"\n[tool.nbdev]\nlib_path '
@@ -63,3 +64,19 @@ def test_broken_notebooks_are_named(tiny):
     assert [f.split(" is not a readable")[0] for f in problems(tiny)] == ["nbs/00_a.ipynb"]
     notebook(tiny/"nbs/00_a.ipynb", "#| default_exp a", "#| export\ndef one(: return 1")
     assert "cannot be exported" in problems(tiny)[0]
+
+
+def test_a_script_is_what_its_chapter_tells(tiny):
+    (tiny/"nbs/1_floor").mkdir()
+    notebook(tiny/"nbs/1_floor/10_c.ipynb", "#| default_exp c")
+    path = tiny/"nbs/1_floor/10_c.ipynb"
+    nb = json.loads(path.read_text())
+    nb["cells"].append(dict(cell_type="markdown", id="js", metadata={},
+                            source="One.\n\n```js\nlet a = 1;\n```\n\nTwo.\n\n```js\nlet b = 2;\n```"))
+    path.write_text(json.dumps(nb, indent=1) + "\n")
+    scripts.write(tiny)
+    script = tiny/"tiny/assets/c.js"
+    assert script.read_text().endswith("let a = 1;\n\nlet b = 2;\n")
+    assert not [f for f in problems(tiny) if ".js" in f]
+    script.write_text("let a = 3;")
+    assert ["tiny/assets/c.js is not what" in f for f in problems(tiny) if ".js" in f] == [True]

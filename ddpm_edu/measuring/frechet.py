@@ -29,7 +29,9 @@ from .lenet import load_lenet
 def moments(
     f:Tensor, # features `[N, D]`
 )->tuple[Tensor, Tensor]: # mean `[D]` and unbiased covariance `[D, D]`, float64
-    "Mean and covariance."
+    "Mean and covariance. Raises `ValueError` for fewer than two rows."
+    if f.ndim != 2 or len(f) < 2:
+        raise ValueError(f"`f` has shape {list(f.shape)}: features are [N, D], of at least 2 images")
     f = f.double(); d = f - f.mean(0)
     return f.mean(0), d.T @ d / (len(f) - 1)
 

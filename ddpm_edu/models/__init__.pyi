@@ -34,8 +34,11 @@ from .karras import KarrasDiffusion as KarrasDiffusion
 from .codes import guided_by_channel as guided_by_channel
 from .codes import CodeDiffusion as CodeDiffusion
 from .foreign import PREDICTIONS as PREDICTIONS
+from .foreign import VARIANCES as VARIANCES
+from .foreign import SCHEDULERS as SCHEDULERS
 from .foreign import ForeignNet as ForeignNet
 from .foreign import betas_from_alphas_cumprod as betas_from_alphas_cumprod
+from .foreign import ForeignDiffusion as ForeignDiffusion
 from .foreign import from_openai as from_openai
 from .foreign import from_compvis as from_compvis
 from .foreign import from_diffusers as from_diffusers

@@ -11,6 +11,7 @@ __all__ = ['Sampling', 'DenoisingModel', 'thresholded', 'takes_labels', 'as_labe
 import difflib
 import inspect
 import itertools
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -236,7 +237,8 @@ def sample_iter(self:DenoisingModel,
 )->Iterator[Step]: # the sampler's steps
     "Sample step by step: loop over it, and watch."
     how, me = self.sampling.asked(sampler, n_steps, spacing, **options), evaluating(self)
-    own = SeededNoise(int(torch.randint(2**31, ())) if seed is None else seed, as_int(n, "n", 1), start)
+    n = as_int(n, "n", 1, most=2**40 // math.prod(self.state_shape))             # 4 TB
+    own = SeededNoise(int(torch.randint(2**31, ())) if seed is None else seed, n, start)
     x = torch.empty(n, *self.state_shape, device=self.device, dtype=self.dtype)
     z = own(x) if noise is None else _as_noise(noise, x.shape).to(x)
     if sigmas is None: sigmas = self.levels(how.n_steps, **how.levels)
@@ -290,7 +292,8 @@ def sample(self:DenoisingModel,
 )->Tensor: # `[n, *data_shape]`, in [-1, 1]
     "Draw `n` samples."
     seed = int(torch.randint(2**31, ())) if seed is None else seed
-    n, batch_size = as_int(n, "n", 1), as_int(batch_size, "batch_size", 1)
+    n = as_int(n, "n", 1, most=2**40 // math.prod(self.state_shape))             # 4 TB
+    batch_size = as_int(batch_size, "batch_size", 1)
     if noise is not None: noise = _as_noise(noise, torch.Size((n, *self.state_shape)))
     how:dict[str, Any] = dict(
         guidance_scale=guidance_scale, sampler=sampler, n_steps=n_steps, seed=seed, spacing=spacing,

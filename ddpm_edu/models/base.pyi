@@ -7,6 +7,7 @@ from typing import Any
 import difflib
 import inspect
 import itertools
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence

@@ -81,7 +81,7 @@ def sigma_to_t(self:GaussianDiffusion,
     "Which step a noise level belongs to: linear in log sigma between the entries of the table."
     table = self.log_sigmas
     if self.T == 1: return torch.zeros_like(sigma, dtype=table.dtype)
-    log = sigma.to(table.dtype).log()
+    log = sigma.to(table.dtype).clamp(min=0).log()
     lo = torch.bucketize(log, table[1:-1])                              # the entry below, 0 … T-2
     below = table[lo]
     t = lo + ((log - below) / (table[lo + 1] - below)).clamp(0, 1)

@@ -30,6 +30,7 @@ def preconditioning(
     sigma_data:float, # standard deviation of the data
 )->tuple[Tensor, Tensor, Tensor]: # c_skip, c_out, c_in, each of that shape
     "The best linear guess, its error, and the scale of the input (Karras et al. 2022, table 1)."
+    sigma_data = as_float(sigma_data, "sigma_data", 1e-12)
     c_in = (sigma**2 + sigma_data**2).rsqrt()
     return (sigma_data * c_in)**2, sigma * (sigma_data * c_in), c_in
 
@@ -40,12 +41,14 @@ def stratified(
     "Uniform numbers, one in each of `n` equal parts of the way from 0 to 1; drawn on the CPU."
     return ((torch.randperm(n) + torch.rand(n, dtype=torch.float64)) / n).clamp(1e-12, 1 - 1e-12)
 
+def _inside(u:Tensor)->Tensor: return u.double().clamp(1e-12, 1 - 1e-12)  # an end would lie at infinity
+
 def lognormal(
     u:Tensor, # uniform numbers between 0 and 1
     mean:float=-1.2, std:float=1.2, # of ln σ
 )->Tensor: # noise levels, rising with `u`
     "A normal distribution of ln σ (Karras et al. 2022, table 1)."
-    return (mean + std * torch.special.ndtri(u)).exp()
+    return (mean + std * torch.special.ndtri(_inside(u))).exp()
 
 def loguniform(
     u:Tensor, # uniform numbers between 0 and 1
@@ -61,7 +64,7 @@ def split_lognormal(
     std_1:float=1.2, std_2:float=1.2, # width of the half below, and of the half above
 )->Tensor: # noise levels, rising with `u`
     "Two halves of normal distributions of ln σ, joined without a step."
-    r = std_1 / (std_1 + std_2)                                        # share of the lower half
+    u, r = _inside(u), std_1 / (std_1 + std_2)                         # share of the lower half
     below, above = u.clamp(max=r) / (2 * r), .5 + (u - r).clamp(min=0) / (2 * (1 - r))
     return (mean + std_1 * torch.special.ndtri(below) + std_2 * torch.special.ndtri(above)).exp()
 
@@ -77,7 +80,7 @@ def loglogistic(
     "A logistic distribution of ln σ: a higher bell with thicker feet."
     loc = math.log(sigma_data) if loc is None else loc
     shares = [1 / (1 + (math.exp(loc) / s)**(1 / scale)) if s else 0. for s in (sigma_min, sigma_max)]
-    return (loc + scale * torch.logit(_stretch(u, *shares))).exp()
+    return (loc + scale * torch.logit(_stretch(_inside(u), *shares))).exp()
 
 def cosine(
     u:Tensor, # uniform numbers between 0 and 1
@@ -177,7 +180,7 @@ def sigma_to_t(self:KarrasDiffusion,
 )->Tensor: # `[B]` float times in 0 … T-1
     "The time that the network is told: linear in ln σ from `sigma_min` to `sigma_max`."
     sigma = sigma.to(torch.promote_types(sigma.dtype, torch.float32))
-    u = (sigma / self.sigma_min).log() / math.log(self.sigma_max / self.sigma_min)
+    u = (sigma / self.sigma_min).clamp(min=0).log() / math.log(self.sigma_max / self.sigma_min)
     return u.clamp(0, 1) * (getattr(unwrapped(self.net), "T", 1000) - 1)
 
 @patch

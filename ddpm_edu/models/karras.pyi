@@ -29,6 +29,9 @@ def stratified(
     "Uniform numbers, one in each of `n` equal parts of the way from 0 to 1; drawn on the CPU."
     ...
 
+def _inside(u:Tensor)->Tensor:
+    ...
+
 def lognormal(
     u:Tensor, # uniform numbers between 0 and 1
     mean:float=-1.2, std:float=1.2, # of ln σ

@@ -351,7 +351,7 @@ def fit(
         swapped = (": the model comes first, `fit(model, data)`"
                    if hasattr(data, "loss") else ", which has no `loss`")
         raise ValueError(f"`fit` was given a {type(model).__name__} to train{swapped}")
-    check_data(data, "data"); as_float(max_decay, "max_decay", 0, 1 - 1e-12)
+    check_data(data, "data"); as_float(max_decay, "max_decay", 0, 1 - 1e-12); as_float(lr, "lr", 0, 100)
     done = budget(data, as_int(batch_size, "batch_size", 1), epochs, steps, minutes)
     log:dict[str, Any] = {}
     model.to(device or default_device()); opt = opt or adam(model, lr)

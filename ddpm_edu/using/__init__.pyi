@@ -7,6 +7,15 @@ from .panels import picture as picture
 from .panels import contact_sheet as contact_sheet
 from .panels import Newest as Newest
 from .panels import GuidanceExplorer as GuidanceExplorer
+from .browser import SAMPLERS_IN_PAGE as SAMPLERS_IN_PAGE
+from .browser import SHIPPED as SHIPPED
+from .browser import packed as packed
+from .browser import page_model as page_model
+from .browser import asset as asset
+from .browser import filled as filled
+from .browser import live_page as live_page
+from .flow import TOYS as TOYS
+from .flow import points_page as points_page
 from .demo import HOW as HOW
 from .demo import sheet as sheet
 from .demo import draw as draw

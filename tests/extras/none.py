@@ -1,0 +1,36 @@
+"Without extras: everything imports and works, and what is missing says how to get it."
+import importlib
+
+import pytest
+import torch
+from ddpm_edu import load
+from ddpm_edu.data import hub_data
+from ddpm_edu.denoising import BrownianNoise, log_likelihood, open_clip_encoders
+
+FLOORS = "data", "denoising", "networks", "models", "training", "measuring", "sprites", "using", "viz"
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_every_name_can_be_had(floor):
+    door = importlib.import_module(f"ddpm_edu.{floor}")
+    assert all(hasattr(door, name) for name in door.__all__)
+
+
+@pytest.mark.parametrize("package",
+                         ["torchdiffeq", "torchsde", "datasets", "open_clip", "nbdev", "diffusers"])
+def test_nothing_more_is_here(package):
+    with pytest.raises(ImportError): importlib.import_module(package)
+
+
+def test_a_model_that_ships_draws():
+    assert load("digits_guided", device="cpu").sample(1, 3, n_steps=4, seed=0).isfinite().all()
+
+
+@pytest.mark.parametrize("call, line", [
+    (lambda: hub_data("mnist", 28), "pip install datasets"),
+    (lambda: log_likelihood(load("spirals", device="cpu").denoiser(), torch.zeros(2, 2), .1, 10.),
+     "pip install torchdiffeq"),
+    (lambda: BrownianNoise(0, 2)(torch.zeros(2, 2), 2., 1.), "pip install torchsde"),
+    (open_clip_encoders, "pip install open_clip_torch")])
+def test_what_is_missing_says_how_to_get_it(call, line):
+    with pytest.raises(ImportError, match=line): call()
