@@ -29,6 +29,7 @@ from .karras import loguniform as loguniform
 from .karras import split_lognormal as split_lognormal
 from .karras import loglogistic as loglogistic
 from .karras import cosine as cosine
+from .karras import cosine_interpolated as cosine_interpolated
 from .karras import KarrasDiffusion as KarrasDiffusion
 from .codes import guided_by_channel as guided_by_channel
 from .codes import CodeDiffusion as CodeDiffusion
@@ -42,6 +43,8 @@ from .foreign import from_openai as from_openai
 from .foreign import from_compvis as from_compvis
 from .foreign import from_diffusers as from_diffusers
 from .foreign import from_v_diffusion as from_v_diffusion
+from .k_diffusion import k_diffusion_weights as k_diffusion_weights
+from .k_diffusion import from_k_diffusion as from_k_diffusion
 from .recipes import SAMPLED as SAMPLED
 from .recipes import baseline_model as baseline_model
 from .recipes import digits_model as digits_model

@@ -5,7 +5,7 @@ of training come from `DENSITIES`, weighings from `WEIGHTS`; `preconditioning` g
 
 # %% auto #0
 __all__ = ['DENSITIES', 'WEIGHTS', 'SPACINGS', 'preconditioning', 'stratified', 'lognormal', 'loguniform', 'split_lognormal',
-           'loglogistic', 'cosine', 'KarrasDiffusion']
+           'loglogistic', 'cosine', 'cosine_interpolated', 'KarrasDiffusion']
 
 # %% ../../nbs/4_models/50_karras.ipynb #bc7e1cc0
 import inspect
@@ -91,8 +91,22 @@ def cosine(
     return _stretch(u, math.atan(sigma_min / sigma_data),
                     math.atan(sigma_max / sigma_data)).tan() * sigma_data
 
+
+# %% ../../nbs/4_models/50_karras.ipynb #e1bbce6a
+def cosine_interpolated(
+    u:Tensor, # uniform numbers between 0 and 1
+    sigma_min:float=0., sigma_max:float=math.inf, # where it is cut off
+    sigma_data:float=.5, # the cosine's median
+    size:int=64, # side of the images, in pixels
+    low:int=32, high:int=64, # sides of images with that median: at the most noise, and at the least
+)->Tensor: # noise levels, rising with `u`
+    "Between two cosines, from one to the other (Hoogeboom et al. 2023)."
+    least, most = (cosine(u, sigma_min, sigma_max, sigma_data * size / side).log() for side in (high, low))
+    return torch.lerp(least, most, u).exp()
+
 # name → levels from uniform numbers
-DENSITIES = {f.__name__: f for f in (lognormal, split_lognormal, loguniform, loglogistic, cosine)}
+DENSITIES = {f.__name__: f for f in (lognormal, split_lognormal, loguniform, loglogistic, cosine,
+                                     cosine_interpolated)}
 
 # %% ../../nbs/4_models/50_karras.ipynb #20651c3d
 WEIGHTS = { # name → weight of a squared error of the network at `sigma`, for data of standard deviation `d`
@@ -151,6 +165,10 @@ class KarrasDiffusion(DenoisingModel):
         self.sigma_data = as_float(sigma_data, "sigma_data", 1e-12, fix="take `data.std()`")
         self.sigma_min, self.sigma_max = as_float(sigma_min, "sigma_min"), as_float(sigma_max, "sigma_max")
         exponential_sigmas(1, self.sigma_min, self.sigma_max)              # complains about ends out of order
+        for name in ("sigma_min", "sigma_max"):                            # a network may have its own
+            if (own := getattr(unwrapped(net), name, getattr(self, name))) != getattr(self, name):
+                raise ValueError(f"the network was built for {name}={own:g} and the model for "
+                                 f"{getattr(self, name):g}: build both for the same noise")
         _named(WEIGHTS, loss, "loss")                                      # complains about unknown names
         self.weighting, self.density = loss, _density(self, density, options)
         self.learned_variance, self.quantize = learned_variance, quantize

@@ -73,6 +73,16 @@ def cosine(
 )->Tensor: # noise levels, rising with `u`
     "A uniform angle arctan(σ / sigma_data) (Salimans and Ho 2022, where sigma_data is 1)."
     ...
+
+def cosine_interpolated(
+    u:Tensor, # uniform numbers between 0 and 1
+    sigma_min:float=0., sigma_max:float=math.inf, # where it is cut off
+    sigma_data:float=.5, # the cosine's median
+    size:int=64, # side of the images, in pixels
+    low:int=32, high:int=64, # sides of images with that median: at the most noise, and at the least
+)->Tensor: # noise levels, rising with `u`
+    "Between two cosines, from one to the other (Hoogeboom et al. 2023)."
+    ...
 DENSITIES: dict
 WEIGHTS: dict
 
@@ -173,4 +183,4 @@ def _vp_between(n:int, sigma_min:float, sigma_max:float)->Tensor:
     ...
 SPACINGS: Any
 
-__all__ = ['DENSITIES', 'WEIGHTS', 'SPACINGS', 'preconditioning', 'stratified', 'lognormal', 'loguniform', 'split_lognormal', 'loglogistic', 'cosine', 'KarrasDiffusion']
+__all__ = ['DENSITIES', 'WEIGHTS', 'SPACINGS', 'preconditioning', 'stratified', 'lognormal', 'loguniform', 'split_lognormal', 'loglogistic', 'cosine', 'cosine_interpolated', 'KarrasDiffusion']

@@ -152,8 +152,10 @@ class ConvEmbed(Conditional):
         out_channels:int, # channels of the result
         emb_dim:int, # width of the embedding
         num_groups:int=8, # groups of the normalisation; must divide out_channels
+        dropout:float=0., # share of the results that is set to 0 in training
     )->None:
         super().__init__()
+        self.dropout = dropout
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.norm = group_norm(num_groups, out_channels)
         self.emb = nn.Linear(emb_dim, out_channels)
@@ -166,7 +168,7 @@ def forward(self:ConvEmbed,
 )->Tensor: # [B, out_channels, H, W]
     "Convolve, normalise, shift each channel by what the embedding says, activate."
     shift = self.emb(F.silu(emb))[:, :, None, None]   # [B, out_channels, 1, 1]
-    return F.silu(self.norm(self.conv(x)) + shift)
+    return F.dropout(F.silu(self.norm(self.conv(x)) + shift), self.dropout, self.training)
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #23dcde53
 class ResBlock(Conditional):
@@ -177,9 +179,10 @@ class ResBlock(Conditional):
         out_channels:int, # channels of the result
         emb_dim:int, # width of the embedding
         num_groups:int=8, # groups of both normalisations; must divide out_channels
+        dropout:float=0., # share of the features that is set to 0 before the second convolution, in training
     )->None:
         super().__init__()
-        self.embed = ConvEmbed(in_channels, out_channels, emb_dim, num_groups)
+        self.embed = ConvEmbed(in_channels, out_channels, emb_dim, num_groups, dropout)
         self.conv = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.norm = group_norm(num_groups, out_channels)
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels,
@@ -203,8 +206,10 @@ class PreActBlock(Conditional):
         out_channels:int, # channels of the result
         emb_dim:int, # width of the embedding
         num_groups:int=8, # groups of both normalisations; must divide in_channels and out_channels
+        dropout:float=0., # share of the features that is set to 0 before the second convolution, in training
     )->None:
         super().__init__()
+        self.dropout = dropout
         self.norm1 = group_norm(num_groups, in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.emb = nn.Linear(emb_dim, 2 * out_channels)
@@ -222,7 +227,8 @@ def forward(self:PreActBlock,
     "The skip plus what two convolutions have to add."
     scale, shift = self.emb(F.silu(emb))[:, :, None, None].chunk(2, 1)   # [B, out_channels, 1, 1] each
     h = self.conv1(F.silu(self.norm1(x)))
-    return self.skip(x) + self.conv2(F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale)))
+    h = F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale))
+    return self.skip(x) + self.conv2(F.dropout(h, self.dropout, self.training))
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #3a12ce84
 def scaled_dot_attention(

@@ -91,6 +91,7 @@ class Conditional(nn.Module):
 class ConvEmbed(Conditional):
     """A 3×3 convolution that is told the conditions: `silu(GroupNorm(conv(x)) + Linear(silu(emb)))` (after Ho
     et al. 2020, app. B)."""
+    dropout: float
     conv: nn.Conv2d
     norm: Any
     emb: nn.Linear
@@ -99,6 +100,7 @@ class ConvEmbed(Conditional):
         out_channels:int, # channels of the result
         emb_dim:int, # width of the embedding
         num_groups:int=8, # groups of the normalisation; must divide out_channels
+        dropout:float=0., # share of the results that is set to 0 in training
     )->None:
         ...
     def forward(self:ConvEmbed,
@@ -120,6 +122,7 @@ class ResBlock(Conditional):
         out_channels:int, # channels of the result
         emb_dim:int, # width of the embedding
         num_groups:int=8, # groups of both normalisations; must divide out_channels
+        dropout:float=0., # share of the features that is set to 0 before the second convolution, in training
     )->None:
         ...
     def forward(self:ResBlock,
@@ -132,6 +135,7 @@ class ResBlock(Conditional):
 class PreActBlock(Conditional):
     """A residual block that normalises first and starts by adding nothing; the embedding scales and shifts
     (Dhariwal and Nichol 2021)."""
+    dropout: float
     norm1: Any
     conv1: nn.Conv2d
     emb: nn.Linear
@@ -143,6 +147,7 @@ class PreActBlock(Conditional):
         out_channels:int, # channels of the result
         emb_dim:int, # width of the embedding
         num_groups:int=8, # groups of both normalisations; must divide in_channels and out_channels
+        dropout:float=0., # share of the features that is set to 0 before the second convolution, in training
     )->None:
         ...
     def forward(self:PreActBlock,

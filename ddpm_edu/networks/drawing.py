@@ -67,7 +67,7 @@ def layer_table(
     finally:
         for h in hooks: h.remove()
     return [Layer(level, path.split(".")[-1], out[layer], sum(p.numel() for p in layer.parameters()), layer)
-            for level, (path, layer) in zip(_levels([path for path, _ in paths]), paths)]
+            for level, (path, layer) in zip(_levels([path for path, _ in paths]), paths) if layer in out]
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #05152420
 def multiply_adds(
@@ -100,7 +100,7 @@ def _boxes(rows:list[Layer])->list[tuple[float, float, float, float]]:
     "Where the bars go: from left to right as they run, the levels below each other."
     tall, wide = max(r.shape[1] for r in rows), max(r.shape[0] for r in rows)
     size = [(max(14 * r.shape[0] / wide, 1), 28 * r.shape[1] / tall) for r in rows]
-    highest = [max(h for r, (_, h) in zip(rows, size) if r.level == i)
+    highest = [max((h for r, (_, h) in zip(rows, size) if r.level == i), default=0)
                for i in range(max(r.level for r in rows) + 1)]
     # 12 is room for the names
     middle = [-sum(highest[:i]) - highest[i] / 2 - 12 * i for i in range(len(highest))]
@@ -134,7 +134,7 @@ def show_unet(
     for r, (x, y, w, h) in zip(rows, boxes):
         ax.bar(x, h, w, y - h / 2, align="edge", color=PALETTE[_COLOURS[_kind(r)]], ec="white")
         ax.text(x + w / 2, y - h / 2 - 1, r.name, rotation=90, fontsize=6, ha="center", va="top")
-    for level in range(max(r.level for r in rows) + 1): _mark_level(ax, level, rows, boxes, total)
+    for level in sorted({r.level for r in rows}): _mark_level(ax, level, rows, boxes, total)
     for kind, number in _COLOURS.items(): ax.bar(0, 0, color=PALETTE[number], label=kind)
     ax.set_title(f"{type(net).__name__}: {len(rows)} layers, {total:,} parameters", fontsize=9, loc="left")
     ax.axis("off")

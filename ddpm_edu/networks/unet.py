@@ -7,6 +7,7 @@ fields of `UNetConfig`, and `middle_layers` makes the innermost level."""
 __all__ = ['COMBINE', 'middle_layers', 'UNetConfig', 'block_class', 'UNet', 'check_images']
 
 # %% ../../nbs/3_networks/30_unet.ipynb #c15dbf84
+import inspect
 import operator
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import explain_errors
+from ..core import as_float, explain_errors
 from . import blocks
 from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock
 from .blocks import TimeEmbedding, Upsample, check_labels, check_times
@@ -29,13 +30,20 @@ def _blocks(
     n:int, # how many
     in_channels:int, # channels into the first
     out_channels:int, # channels out of each
+    num_heads:int=0, # heads of an attention after each block, 0 for none
     block:type[nn.Module]=ResBlock, # what kind of block
     **options:Any, # `emb_dim` and `num_groups` of the block
 )->dict[str, nn.Module]: # the blocks by name
     "The `n` blocks on one side of one level."
-    names = [name] if n == 1 else (f"{name}_{i + 1}" for i in range(n))
-    return {k: block(out_channels if i else in_channels, out_channels, **options)
-            for i, k in enumerate(names)}
+    layers:dict[str, nn.Module] = {}
+    for i, k in enumerate([name] if n == 1 else (f"{name}_{i + 1}" for i in range(n))):
+        layers[k] = block(out_channels if i else in_channels, out_channels, **options)
+        if num_heads: layers[f"{k}_attention"] = _attention(out_channels, num_heads)
+    return layers
+
+def _attention(channels:int, num_heads:int)->ConditionalSkipConnection: # x + attention(x)
+    "Attention with the way round it."
+    return ConditionalSkipConnection(MultiheadAttention(channels, num_heads))
 
 # %% ../../nbs/3_networks/30_unet.ipynb #56c1bfd0
 def middle_layers(
@@ -47,7 +55,7 @@ def middle_layers(
     "The bottom of the network."
     new = partial(block, channels, channels, **options)
     if not num_heads: return {"middle": new()}
-    attention = ConditionalSkipConnection(MultiheadAttention(channels, num_heads))   # x + attention(x)
+    attention = _attention(channels, num_heads)
     return {"middle_1": new(), "middle_attention": attention, "middle_2": new()}
 
 # %% ../../nbs/3_networks/30_unet.ipynb #5ab9fdb8
@@ -55,16 +63,16 @@ def _inside(
     i:int, # which skip, from 1
     c:Sequence[int], # channels of the levels: c[i-1] come in, c[i] go out
     n:int, # blocks on each side of a level
-    num_heads:int, # heads of the attention in the middle, 0 for none
+    heads:Sequence[int], # heads of the attention on each level, and last in the middle; 0 for none
     **options:Any, # `block`, and its `emb_dim` and `num_groups`
 )->ConditionalChain: # maps [B, c[i-1], H, W] to [B, c[i], H, W]
     "What lies inside `skip_i`: a whole network, one size smaller."
     if i == len(c) - 1:
         return ConditionalChain(**{f"down_{i + 1}": nn.Conv2d(c[i - 1], c[i], 3, padding=1)},
-                                **middle_layers(c[i], num_heads, **options))
-    down, up = _blocks(f"down_{i + 1}", n, c[i], c[i],
-                       **options), _blocks(f"up_{i + 1}", n, c[i] + c[i + 1], c[i + 1], **options)
-    skip = ConditionalSkipConnection(_inside(i + 1, c, n, num_heads, **options), cat_channels)
+                                **middle_layers(c[i], heads[-1], **options))
+    down = _blocks(f"down_{i + 1}", n, c[i], c[i], heads[i], **options)
+    up = _blocks(f"up_{i + 1}", n, c[i] + c[i + 1], c[i + 1], heads[i], **options)
+    skip = ConditionalSkipConnection(_inside(i + 1, c, n, heads, **options), cat_channels)
     return ConditionalChain(**{f"downsample_{i}": Downsample(c[i - 1], c[i])}, **down,
                             **{f"skip_{i + 1}": skip},
                             **up, **{f"upsample_{i + 1}": Upsample(c[i + 1], c[i])})
@@ -91,6 +99,8 @@ class UNetConfig:
     block:type[Conditional]|str = ResBlock # class (or name), called as block(in, out, emb_dim=, num_groups=)
     augment_dim:int = 0 # width of the vector that tells how an image was augmented; 0: it is not told
     zero_final:bool = False # the last convolution starts at zero, so that an untrained network answers 0
+    attention_levels:Sequence[int] = () # levels with attention after each block; 0 is the full size
+    dropout:float = 0. # share of a block's features that is set to 0 in training
 
 # %% ../../nbs/3_networks/30_unet.ipynb #530f8a12
 def _whole(name:str, value:Any, least:int)->int:
@@ -113,6 +123,8 @@ def check(self:UNetConfig)->None:
                   str | bytes) or not hasattr(m, "__iter__") or not (m := list(m)):
         raise ValueError(f"channel_multipliers={m!r}: take whole numbers of at least 1, such as (1, 2, 4)")
     self.channel_multipliers = [_whole("each of the channel_multipliers", k, 1) for k in m]
+    self.dropout = as_float(self.dropout, "dropout", 0, .99)
+    self.check_levels()
     if self.combine_embeddings not in COMBINE:
         raise ValueError(f"combine_embeddings={self.combine_embeddings!r}: "
                          f"choose from {', '.join(map(repr, COMBINE))}")
@@ -120,6 +132,18 @@ def check(self:UNetConfig)->None:
         warnings.warn(f"{k} levels halve the image {k - 1} "
                       f"times: its sides must be divisible by {self.patch_size * 2**(k - 1)}; "
                       "two to five `channel_multipliers` are usual", stacklevel=4)
+
+# %% ../../nbs/3_networks/30_unet.ipynb #f473d015
+@patch
+def check_levels(self:UNetConfig)->None:
+    "Raise `ValueError` for `attention_levels` that the network has not."
+    if isinstance(given := self.attention_levels, str | bytes) or not hasattr(given, "__iter__"):
+        raise ValueError(f"attention_levels={given!r}: "
+                         "take a list of levels, such as (1, 2); 0 is the full size")
+    self.attention_levels = [_whole("each of the attention_levels", i, 0) for i in given]
+    if self.attention_levels and max(self.attention_levels) >= (n := len(self.channel_multipliers)):
+        raise ValueError(f"attention_levels={self.attention_levels}: {n} `channel_multipliers` make "
+                         f"the levels 0 ... {n - 1}, of which 0 is the full size")
 
 # %% ../../nbs/3_networks/30_unet.ipynb #403cc3b5
 def block_class(
@@ -148,6 +172,9 @@ class UNet(nn.Module, UNetConfig):
         self.check()
         self.config = {f.name: getattr(self, f.name) for f in fields(UNetConfig)}
         self.block = block_class(self.block)
+        if self.dropout and "dropout" not in inspect.signature(self.block).parameters:
+            raise ValueError(f"dropout={self.dropout}: {self.block.__name__} takes none; give it an argument "
+                             "`dropout`, or leave it out")
         ours = getattr(blocks, self.block.__name__, None) is self.block
         self.config["block"] = (self.block.__name__ if ours
                                 else f"{self.block.__module__}.{self.block.__qualname__}")
@@ -163,10 +190,12 @@ def _build(self:UNet)->None:
     self.label = LabelEmbedding(self.num_classes, td) if self.num_classes else None
     # a vector of zeros adds nothing
     self.augment = nn.Linear(self.augment_dim, td, bias=False) if self.augment_dim else None
-    emb_dim = 2 * td if self.num_classes and self.combine_embeddings == "cat" else td
+    options:dict[str, Any] = dict(block=self.block, num_groups=self.block_groups)
+    options["emb_dim"] = 2 * td if self.num_classes and self.combine_embeddings == "cat" else td
+    if self.dropout: options["dropout"] = self.dropout
     init = nn.Conv2d(self.in_channels * area, m, 3, padding=1)
     final = nn.Conv2d(m, (self.out_channels or self.in_channels) * area, 3, padding=1)
-    self._wire(init, final, block=self.block, emb_dim=emb_dim, num_groups=self.block_groups)
+    self._wire(init, final, **options)
     if self.zero_final:
         for p in final.parameters(): nn.init.zeros_(p)
 
@@ -178,11 +207,13 @@ def _wire(self:UNet,
     **options:Any, # `block`, and its `emb_dim` and `num_groups`
 )->None:
     "Make the chain: the first level, which holds all the others."
-    m, n, heads = (self.model_channels, self.num_blocks_per_level,
-                   self.num_attention_heads if self.middle_attention else 0)
+    m, n = self.model_channels, self.num_blocks_per_level
     channels = [m, *(m * k for k in self.channel_multipliers)]
+    attends = [i in self.attention_levels for i in range(len(self.channel_multipliers))]
+    heads = [self.num_attention_heads * here for here in (*attends, self.middle_attention)]
     skip = ConditionalSkipConnection(_inside(1, channels, n, heads, **options), cat_channels)
-    down, up = _blocks("down_1", n, m, m, **options), _blocks("up_1", n, m + channels[1], m, **options)
+    down = _blocks("down_1", n, m, m, heads[0], **options)
+    up = _blocks("up_1", n, m + channels[1], m, heads[0], **options)
     self.chain = ConditionalChain(init=init, **down, skip_1=skip, **up, final=final)
 
 # %% ../../nbs/3_networks/30_unet.ipynb #10f9152f

@@ -3,6 +3,7 @@
 fields of `UNetConfig`, and `middle_layers` makes the innermost level."""
 from dataclasses import field
 from typing import Any
+import inspect
 import operator
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import explain_errors
+from ..core import as_float, explain_errors
 from . import blocks
 from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock
 from .blocks import TimeEmbedding, Upsample, check_labels, check_times
@@ -23,10 +24,15 @@ def _blocks(
     n:int, # how many
     in_channels:int, # channels into the first
     out_channels:int, # channels out of each
+    num_heads:int=0, # heads of an attention after each block, 0 for none
     block:type[nn.Module]=ResBlock, # what kind of block
     **options:Any, # `emb_dim` and `num_groups` of the block
 )->dict[str, nn.Module]: # the blocks by name
     "The `n` blocks on one side of one level."
+    ...
+
+def _attention(channels:int, num_heads:int)->ConditionalSkipConnection: # x + attention(x)
+    "Attention with the way round it."
     ...
 
 def middle_layers(
@@ -42,7 +48,7 @@ def _inside(
     i:int, # which skip, from 1
     c:Sequence[int], # channels of the levels: c[i-1] come in, c[i] go out
     n:int, # blocks on each side of a level
-    num_heads:int, # heads of the attention in the middle, 0 for none
+    heads:Sequence[int], # heads of the attention on each level, and last in the middle; 0 for none
     **options:Any, # `block`, and its `emb_dim` and `num_groups`
 )->ConditionalChain: # maps [B, c[i-1], H, W] to [B, c[i], H, W]
     "What lies inside `skip_i`: a whole network, one size smaller."
@@ -67,9 +73,14 @@ class UNetConfig():
     block:type[Conditional]|str = ResBlock # class (or name), called as block(in, out, emb_dim=, num_groups=)
     augment_dim:int = 0 # width of the vector that tells how an image was augmented; 0: it is not told
     zero_final:bool = False # the last convolution starts at zero, so that an untrained network answers 0
+    attention_levels:Sequence[int] = () # levels with attention after each block; 0 is the full size
+    dropout:float = 0. # share of a block's features that is set to 0 in training
     def check(self:UNetConfig)->None:
         """Raise `ValueError` that names an argument that is not possible; whole numbers of NumPy and PyTorch
         become Python's."""
+        ...
+    def check_levels(self:UNetConfig)->None:
+        "Raise `ValueError` for `attention_levels` that the network has not."
         ...
 
 def _whole(name:str, value:Any, least:int)->int:
