@@ -28,6 +28,7 @@ from .idx import IdxSet as IdxSet
 from .idx import idx_data as idx_data
 from .idx import digits as digits
 from .idx import fashion as fashion
+from .folder import PARTS as PARTS
 from .folder import fit_image as fit_image
 from .folder import FolderData as FolderData
 from .folder import image_folder as image_folder

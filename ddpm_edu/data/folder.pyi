@@ -3,10 +3,11 @@
 size, `FolderData` is what comes out."""
 from dataclasses import field
 from typing import Any
-import hashlib, io, json, math, os, tempfile, warnings
+import hashlib, io, json, math, os, tempfile, threading, warnings, zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import contextmanager
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,13 +15,26 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import Tensor
-from ..core import progress_bar
-from .files import EXTENSIONS, cache_folder, safe_members
+from ..core import as_int, progress_bar
+from .files import EXTENSIONS, FORMATS, cache_folder
+from .files import as_flag, as_path, printable, read_file, read_members, why_not
 from .sets import TensorData
 
 def _flat(im:Any, channels:int, background:Any)->Any:
     """A Pillow image upright, without transparency, of mode L or RGB.
     Raises `ValueError` for numbers of unknown range."""
+    ...
+
+def _laid_over(im:Any, clear:Any, background:tuple[int, int, int])->Any:
+    "A picture with transparency over a colour, some rows at a time; `clear` is what its values call clear."
+    ...
+
+def _eight_bits(im:Any, clear:int|None)->Any:
+    "A picture of 16 bits, or of 12 in a TIFF, as mode L, or LA where one value means clear."
+    ...
+
+def _turn(im:Any)->Any:
+    "How a camera says that a picture must be transposed; notes that cannot be read say nothing."
     ...
 
 def fit_image(
@@ -46,21 +60,59 @@ def _bounding_box(im:Any, ground:Any, tolerance:int=12)->Any:
     "The part of an image within its empty border, which may differ from the ground by a few of 255 levels."
     ...
 
-def _walk(root:Path)->Iterator[Path]:
-    "The image files below a folder, hidden ones left out; each real folder once."
+def _walk(root:Path, left:dict[str, str])->Iterator[Path]:
+    "The image files below a folder, each real folder once; `left` learns what is left out and why."
     ...
 
-def _files(path:Path)->dict[str, Callable[[], bytes]]:
-    """Names, sorted, and how to read each, for a folder or an archive.
+def _some(skipped:dict[str, str], most:int=10)->str:
+    "Names and reasons, as many as one reads."
+    ...
+
+class _File(NamedTuple):
+    "How to read a file, and about how large it is."
+    read:Callable[[], bytes]; size:int
+    def __call__(self)->bytes:
+        ...
+
+def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, Callable[[], bytes]], dict[str, str]]:
+    """Names, sorted, and how to read each, for a folder or an archive; and what is left out and why.
     Raises `FileNotFoundError`, or `ValueError` without images."""
     ...
 
-def _decode(blob:bytes, size:int|tuple[int, int], fit:str="crop", **kwargs:Any)->np.ndarray|str:
+def _unpacked(path:Path, left:dict[str, str], **limits:Any)->dict[str, Callable[[], bytes]]:
+    "The images of an archive: in memory up to 64 MB, and beyond that in a file without a name."
+    ...
+
+class _Room():
+    "Room for `n` bytes at a time, whatever the number of threads."
+    n: int
+    used: int
+    changed: threading.Condition
+    def __init__(self, n:int):
+        ...
+    @contextmanager
+    def take(self, n:int)->Iterator[None]:
+        ...
+
+@cache
+def _formats()->list[str]:
+    "Those of the formats that are read which this build of Pillow knows."
+    ...
+
+def _needed(im:Any, full:int, channels:int, fit:str)->int:
+    "Bytes that an opened picture takes while it is decoded and laid flat; `full` pixels are in the file."
+    ...
+
+def _decode(blob:bytes, size:int|tuple[int, int], fit:str="crop", channels:int=3, **kwargs:Any)->np.ndarray|str:
     "`[C, H, W]` bytes of an image file, or the reason why there are none."
     ...
 
 def _read(decode:Callable[[bytes], Any]|None, read:Callable[[], bytes])->tuple[bytes, Any]:
     "The digest of a file and, where `decode` is given, what it makes of the content."
+    ...
+
+def _pixels_only(blob:bytes)->bytes:
+    "A PNG or JPEG file without its notes, the one on the camera's position excepted; other files as they are."
     ...
 
 def _in_order(f:Callable, items:Iterable, n:int, workers:int|None, desc:str, each:int=64)->Iterator:
@@ -78,6 +130,10 @@ def _place(where:str, options:str, cache:bool|str|Path)->Path|None:
 
 def _write(file:Path, rows:Iterable[np.ndarray], meta:dict)->None:
     "A cache file, complete or not there. `meta` may be completed while the rows are taken. Raises `OSError`."
+    ...
+
+def _foreign(file:Path)->bool:
+    "Whether a file is another user's, below a folder in which everybody may write."
     ...
 
 def _stored(file:Path|None, key:str, memory:int)->tuple[Tensor, dict]|None:
@@ -99,10 +155,10 @@ class FolderData(TensorData):
         skipped:dict[str, str], # the files that could not be read, and why
     ): # nothing is checked a second time, which would read all of a mapped file
         ...
+PARTS: tuple
 
 def _by_folder(names:Sequence[str], found:Sequence[str])->tuple[Tensor, list[str]]:
-    """Class numbers of files by the first folder of their names, and the classes, sorted; a folder that holds
-    all others is none."""
+    "Class numbers of files by the folder that each lies in, and the classes, sorted; -1 beside the classes."
     ...
 
 def image_folder(
@@ -115,9 +171,13 @@ def image_folder(
     cache:bool|str|Path=True, # keep decoded images: in the user's cache, in a folder, or (`False`) not at all
     memory:int=2**30, # bytes: more than that stay in the cache's file, and are mapped
     workers:int|None=None, # threads; as many as there are cores, up to 8, if left out
+    max_file:int=2**26, # bytes of one file; larger ones are left out, or an archive with one is refused
+    max_total:int=2**31, # bytes of all files of an archive, unpacked
+    max_files:int=300_000, # files of an archive
+    skip_links:bool=False, # leave out links and devices of an archive instead of refusing it
 )->FolderData: # uint8 `[N, channels, height, width]`
-    """Every image of a folder. Warns of files that cannot be read.
-    Raises `ValueError` if none can, `OSError` if there is no room."""
+    """Every image of a folder. Warns of files that are left out.
+    Raises `ValueError` if none can be read, `OSError` if there is no room."""
     ...
 
 class _Source(NamedTuple):
@@ -141,12 +201,14 @@ def decoded_images(files:dict[str, Callable[[], bytes]],
     collection in the cache."""
     ...
 
-def _some(skipped:dict[str, str], most:int=10)->str:
-    "Names and reasons, as many as one reads."
+def warn_skipped(
+    path:str|Path, # what the message calls the collection
+    skipped:dict[str, str], # images that cannot be read, and why
+    n:int, # images altogether
+    left:dict[str, str]|None=None, # files that are no images, and why
+    lone:Sequence[str]=(), # images without a class
+)->None:
+    "Warn once of all that is left out."
     ...
 
-def warn_skipped(path:str|Path, skipped:dict[str, str], n:int)->None:
-    "Warn of the files that are left out."
-    ...
-
-__all__ = ['fit_image', 'FolderData', 'image_folder', 'decoded_images', 'warn_skipped']
+__all__ = ['PARTS', 'fit_image', 'FolderData', 'image_folder', 'decoded_images', 'warn_skipped']
