@@ -128,8 +128,8 @@ FORMATS = { # what Pillow may try, and the endings, in lower case; names may be 
     "QOI": (".qoi",), "SGI": (".sgi", ".rgb", ".rgba", ".bw"), "PCX": (".pcx",),
     "TGA": (".tga", ".icb", ".vda", ".vst")}  # the last one has no mark to be known by
 EXTENSIONS = tuple(e for endings in FORMATS.values() for e in endings)
-_TEXTS = ("readme", "license", ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md",
-          ".html", ".log", ".ini", ".db", ".py")
+_SILENT = (".images", "readme", "license", ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml",
+           ".md", ".html", ".log", ".ini", ".db", ".py")
 
 def why_not(
     name:str, # of a file, with the folders above it
@@ -139,7 +139,7 @@ def why_not(
     low = name.lower()
     if any(p.startswith((".", "__macosx")) for p in low.split("/")): return None
     if extensions is None or low.endswith(tuple(extensions)): return ""
-    return None if low.endswith(_TEXTS) else f"`{Path(low).suffix}` is not read" if "." in low else "no ending"
+    return None if low.endswith(_SILENT) else f"`{Path(low).suffix}` is not read" if "." in low else "no ending"
 
 # %% ../../nbs/1_data/30_files.ipynb #1bff76ba
 class _Member(NamedTuple):
@@ -168,7 +168,7 @@ def _entries(path:Path)->int:
     with open(path, "rb") as f:
         f.seek(max(0, f.seek(0, 2) - 2**17)); tail = f.read()
         at, wide = tail.rfind(b"PK\5\6"), tail.rfind(b"PK\6\6")
-        sizes = [tail[at + 12:at + 16], tail[wide + 40:wide + 48] if wide >= 0 else b""]
+        sizes = [tail[i:i + n] for i, n, found in ((at + 12, 4, at), (wide + 40, 8, wide)) if found >= 0] or [b""]
         size = max(v for b in sizes if (v := int.from_bytes(b, "little")) != 2**32 - 1)
         if size > 2**26: return size                    # so long a list would fill the memory by itself
         f.seek(max(0, f.seek(0, 2) - size - 2**17)); return f.read().count(b"PK\1\2")

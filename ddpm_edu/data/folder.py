@@ -30,7 +30,6 @@ from .sets import TensorData
 def _flat(im:Any, channels:int, background:Any)->Any:
     """A Pillow image upright, without transparency, of mode L or RGB.
     Raises `ValueError` for numbers of unknown range."""
-    from PIL import Image
     depth = str(im.tile[0][3]) if getattr(im, "tile", None) else ""    # how the file packs its values
     im.load(); turn, clear = _turn(im), im.info.get("transparency")
     if im.mode == "F": raise ValueError("its pixels are floats of unknown range")
@@ -59,7 +58,7 @@ def _eight_bits(im:Any, clear:int|None)->Any:
     "A picture of 16 bits, or of 12 in a TIFF, as mode L, or LA where one value means clear."
     from PIL import Image
     a, tags = np.asarray(im), getattr(im, "tag_v2", {})
-    if im.mode == "I" and im.format not in (None, "PNG", "PPM") or a.min() < 0 or a.max() > 65535:
+    if (im.mode == "I" and im.format not in (None, "PNG", "PPM")) or a.min() < 0 or a.max() > 65535:
         raise ValueError(f"its pixels, {a.min()} to {a.max()}, are whole numbers of unknown range")
     most = 4095 if tags.get(258) == (12,) else 65535
     grey = a.astype(np.uint32); grey *= 255; grey += most // 2; grey //= most
@@ -161,7 +160,7 @@ class _File(NamedTuple):
 def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, Callable[[], bytes]], dict[str, str]]:
     """Names, sorted, and how to read each, for a folder or an archive; and what is left out and why.
     Raises `FileNotFoundError`, or `ValueError` without images."""
-    files:dict[str, Callable[[], bytes]] = {}; left:dict[str, str] = {}
+    files:dict[str, Any] = {}; left:dict[str, str] = {}
     if os.path.isdir(path):
         for p in _walk(path, left):
             try: size = p.stat().st_size
@@ -172,27 +171,36 @@ def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, Callabl
         raise FileNotFoundError(f"there is no folder or archive `{printable(path, 200)}`: "
                                 f"the present folder is `{Path.cwd()}`")
     if not files:
-        raise ValueError(f"`{path}` holds no images, that is files ending in {', '.join(EXTENSIONS[:8])} … "
-                         f"(`ddpm_edu.data.EXTENSIONS`){left and '; it holds ' + _some(left, 5) or ''}")
+        more = f"; it holds {_some(left, 5)}" if left else ""
+        raise ValueError(f"`{printable(path, 200)}` holds no images, that is files ending in "
+                         f"{', '.join(EXTENSIONS[:8])} … (`ddpm_edu.data.EXTENSIONS`){more}")
     return dict(sorted(files.items())), left
 
 # %% ../../nbs/1_data/50_folder.ipynb #89d83d7f
+class _Store:
+    "Contents: in memory up to 64 MB, and beyond that in a file without a name."
+    def __init__(self)->None: self.f, self.lock = tempfile.SpooledTemporaryFile(2**26), threading.Lock()
+    def __del__(self)->None: self.f.close()
+
+    def add(self, blob:bytes)->_File:
+        at = self.f.seek(0, 2); self.f.write(blob); return _File(partial(self.part, at, len(blob)), len(blob))
+
+    def part(self, at:int, n:int)->bytes:
+        with self.lock: self.f.seek(at); return self.f.read(n)
+
 def _unpacked(path:Path, left:dict[str, str], **limits:Any)->dict[str, Callable[[], bytes]]:
-    "The images of an archive: in memory up to 64 MB, and beyond that in a file without a name."
-    files:dict[str, Callable[[], bytes]] = {}; store, lock = tempfile.SpooledTemporaryFile(2**26), threading.Lock()
+    "The images of an archive."
+    files:dict[str, Any] = {}; store = _Store()
     def keep(name:str)->bool:
         if why := why_not(name): left[name] = why
         return why == ""
-    def part(at:int, n:int)->bytes:
-        with lock: store.seek(at); return store.read(n)
     for _ in read_members(path, None, **limits): pass         # nothing is used of one with a bad member
     for name, blob in read_members(path, keep, **limits, left=left):
         if name in files: left[f"{name} (earlier copy)"] = "the archive has another of this name after it"
-        try: at = store.seek(0, 2); store.write(blob)
+        try: files[name] = store.add(blob)
         except OSError as e:
             raise OSError(f"cannot unpack `{path}` in `{tempfile.gettempdir()}` ({e.strerror}): make room, or "
                           f"set TMPDIR to another folder") from e
-        files[name] = _File(partial(part, at, len(blob)), len(blob))
     return files
 
 # %% ../../nbs/1_data/50_folder.ipynb #850fbdcf
@@ -256,10 +264,10 @@ def _pixels_only(blob:bytes)->bytes:
             i += n
         return b"".join(keep)
     keep, i = [blob[:2]], 2
-    while blob[:3] == b"\xff\xd8\xff" and blob[i:i + 1] == b"\xff":
-        n, kind = 2 + int.from_bytes(blob[i + 2:i + 4], "big"), blob[i + 1]
-        if kind == 0xda or kind in range(0xc0, 0xd0) and n < 4: return b"".join(keep) + blob[i:]
-        if not (0xe2 <= kind <= 0xed or kind in (0xef, 0xfe)): keep.append(blob[i:i + n])
+    while blob[:3] == b"\xff\xd8\xff" and i + 4 < len(blob) and blob[i] == 255 != blob[i + 1]:
+        n, marker = 2 + int.from_bytes(blob[i + 2:i + 4], "big"), blob[i + 1]
+        if marker == 0xda: return b"".join(keep) + blob[i:]  # the pixels begin
+        if not (0xe2 <= marker <= 0xed or marker in (0xef, 0xfe)): keep.append(blob[i:i + n])
         i += n
     return blob
 
@@ -349,8 +357,9 @@ PARTS = ("train", "training", "test", "testing", "val", "valid", "validation", "
 def _by_folder(names:Sequence[str], found:Sequence[str])->tuple[Tensor, list[str]]:
     "Class numbers of files by the folder that each lies in, and the classes, sorted; -1 beside the classes."
     above = {n: n.split("/")[:-1] for n in found}
-    top = os.path.commonprefix([p for p in above.values() if p])            # folders around all others
-    if any(len(p) > len(top) for p in above.values()): above = {n: p[len(top):] for n, p in above.items()}
+    paths, top = [p for p in above.values() if p], 0
+    while paths and min(map(len, paths)) > top and len({p[top] for p in paths}) == 1: top += 1
+    if any(len(p) > top for p in paths): above = {n: p[top:] for n, p in above.items()}  # folders around all
     deep = {n: p for n, p in above.items() if p and p[-1].lower() not in PARTS}
     while deep and min(map(len, deep.values())) > 1 and (
             len({p[-1] for p in deep.values()}) == 1 < len({p[-2] for p in deep.values()} - set(PARTS))):

@@ -79,8 +79,21 @@ def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, Callabl
     Raises `FileNotFoundError`, or `ValueError` without images."""
     ...
 
+class _Store():
+    "Contents: in memory up to 64 MB, and beyond that in a file without a name."
+    f: tempfile.SpooledTemporaryFile
+    lock: threading.Lock
+    def __init__(self)->None:
+        ...
+    def __del__(self)->None:
+        ...
+    def add(self, blob:bytes)->_File:
+        ...
+    def part(self, at:int, n:int)->bytes:
+        ...
+
 def _unpacked(path:Path, left:dict[str, str], **limits:Any)->dict[str, Callable[[], bytes]]:
-    "The images of an archive: in memory up to 64 MB, and beyond that in a file without a name."
+    "The images of an archive."
     ...
 
 class _Room():

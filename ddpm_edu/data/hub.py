@@ -7,7 +7,7 @@
 __all__ = ['hub_data', 'cifar10', 'flowers102']
 
 # %% ../../nbs/1_data/60_hub.ipynb #36a65153
-import os, re
+import os, re, sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from .folder import FolderData, decoded_images, warn_skipped
 # %% ../../nbs/1_data/60_hub.ipynb #8b711757
 def _datasets()->Any:
     "The package `datasets`, told to report nothing. Raises `ImportError`."
-    try: import datasets; from huggingface_hub import constants
+    try: import datasets
     except ImportError as e:
         raise ImportError("`hub_data` needs the package datasets: pip install datasets") from e
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS, constants.HF_HUB_DISABLE_TELEMETRY = False, True
+    hub:Any = sys.modules["huggingface_hub.constants"]
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS, hub.HF_HUB_DISABLE_TELEMETRY = False, True
     return datasets
 
 def _place(source:Any, split:str, options:dict[str, Any])->tuple[str, dict[str, Any]]:
@@ -95,7 +96,7 @@ def _classes(table:Any, label:str|bool)->tuple[Tensor|None, list[str]|None]:
                          f"one of {', '.join(features)} as `label`, or False")
     values, names = list(table[label]), getattr(features[label], "names", None)
     kind = next((type(v) for v in values if v is not None), int)
-    if kind not in (int, bool, str) or kind is int and min(v or 0 for v in values) < -1:
+    if kind not in (int, bool, str) or (kind is int and min(v or 0 for v in values) < -1):
         raise ValueError(f"`{label}` holds {kind.__name__}, "
                          f"not classes from 0: give another column, or `label=False`")
     if kind is str:
