@@ -259,8 +259,9 @@ def _pixels_only(blob:bytes)->bytes:
     if blob[:8] == b"\x89PNG\r\n\x1a\n":
         while i < len(blob):
             n, kind = 12 + int.from_bytes(blob[i:i + 4], "big"), blob[i + 4:i + 8]
-            whole = zlib.crc32(blob[i + 4:i + n - 4]) == int.from_bytes(blob[i + n - 4:i + n], "big")
-            if kind[:1].isupper() or kind == b"tRNS" or (kind == b"eXIf" and whole): keep.append(blob[i:i + n])
+            position = kind == b"eXIf" or blob[i + 8:i + 29].startswith((b"XML:com.adobe.xmp\0", b"Raw profile type exif"))
+            whole = position and zlib.crc32(blob[i + 4:i + n - 4]) == int.from_bytes(blob[i + n - 4:i + n], "big")
+            if kind[:1].isupper() or kind == b"tRNS" or (whole and n < 2**17): keep.append(blob[i:i + n])
             i += n
         return b"".join(keep)
     keep, i = [blob[:2]], 2
