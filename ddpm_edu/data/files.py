@@ -218,7 +218,7 @@ def _magic(path:Path)->bytes:
     with open(path, "rb") as f: return f.read(2)
 
 # %% ../../nbs/1_data/30_files.ipynb #5b983471
-def _refusal(m:_Member, path:Path, limit:int)->str:
+def _refusal(m:_Member, path:str, limit:int)->str:
     "What is wrong with a member, or nothing."
     parts, name = m.name.replace("\\", "/").split("/"), printable(m.name)
     if ".." in parts or not parts[0] or re.match("[A-Za-z]:", parts[0]):
@@ -243,7 +243,7 @@ def safe_members(
     Raises `ValueError` for paths that lead outside, links, bombs, damage, passwords."""
     path = as_path(path, "path", "an archive")
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"there is no archive `{path}`: look at its name and at the folder")
+        raise FileNotFoundError(f"there is no archive `{printable(path, 200)}`: look at its name and at the folder")
     for _ in read_members(path, None, max_file, max_total, max_files, skip_links): pass
     keep = lambda name: why_not(name, extensions) == ""
     return read_members(path, keep, max_file, max_total, max_files, skip_links)
@@ -260,8 +260,8 @@ def read_members(
     Raises `ValueError` as `safe_members`."""
     for name, value in dict(max_file=max_file, max_total=max_total, max_files=max_files).items():
         as_int(value, name, 1)
-    as_flag(skip_links, "skip_links"); total, fault = 0, ""
-    too_many = f"`{path}` holds more than {max_files:,} files: raise `max_files` if you trust it"
+    as_flag(skip_links, "skip_links"); total, fault, shown = 0, "", printable(path, 200)
+    too_many = f"`{shown}` holds more than {max_files:,} files: raise `max_files` if you trust it"
     try:
         zipped = _magic(path) == b"PK"
         if zipped and _entries(path) > max_files: fault = too_many
@@ -269,9 +269,9 @@ def read_members(
             if skip_links and not m.regular:
                 if left is not None: left[m.name] = "a link or device"
                 continue
-            total += m.size; fault = _refusal(m, path, max_file)
+            total += m.size; fault = _refusal(m, shown, max_file)
             if total > max_total:
-                fault = f"`{path}` declares more than {max_total:,} bytes: raise `max_total` if you trust it"
+                fault = f"`{shown}` declares more than {max_total:,} bytes: raise `max_total` if you trust it"
             if n >= max_files: fault = too_many
             if fault: break
             name = "/".join(p for p in m.name.replace("\\", "/").split("/") if p not in ("", "."))
@@ -281,6 +281,6 @@ def read_members(
                 raise ValueError(f"`{name}` has {len(data):,} bytes, but {m.size:,} are declared")
             yield name, data
     except Exception as e:  # each packing has its own ways to say that it is damaged
-        raise ValueError(f"`{path}` cannot be read as an archive ({printable(e, 200)}): "
+        raise ValueError(f"`{shown}` cannot be read as an archive ({printable(e, 200)}): "
                          f"download or pack it again") from e
     if fault: raise ValueError(fault)

@@ -199,7 +199,7 @@ def _unpacked(path:Path, left:dict[str, str], **limits:Any)->dict[str, Callable[
         if name in files: left[f"{name} (earlier copy)"] = "the archive has another of this name after it"
         try: files[name] = store.add(blob)
         except OSError as e:
-            raise OSError(f"cannot unpack `{path}` in `{tempfile.gettempdir()}` ({e.strerror}): make room, or "
+            raise OSError(f"cannot unpack `{printable(path, 200)}` in `{tempfile.gettempdir()}` ({e.strerror}): make room, or "
                           f"set TMPDIR to another folder") from e
     return files
 
@@ -312,7 +312,7 @@ def _write(file:Path, rows:Iterable[np.ndarray], meta:dict)->None:
             f.write(end + len(end).to_bytes(8, "little"))
         os.replace(tmp, file); tmp = None
     except OSError as e:
-        raise type(e)(f"cannot write in the cache `{file.parent}` ({e.strerror or e}): "
+        raise type(e)(f"cannot write in the cache `{printable(file.parent, 200)}` ({e.strerror or e}): "
                       f"make room, or give another folder as `cache`") from e
     finally:
         if tmp: os.unlink(tmp)
@@ -326,7 +326,7 @@ def _foreign(file:Path)->bool:
 def _stored(file:Path|None, key:str, memory:int)->tuple[Tensor, dict]|None:
     "Images and metadata of a cache file, or `None` if it is not there, damaged or of other content."
     try:
-        if not file or _foreign(file): return None
+        if not file or not os.path.isfile(file) or _foreign(file): return None
         with open(file, "rb") as f:
             f.seek(-8, 2); n = min(2**27, int.from_bytes(f.read(8), "little"))
             f.seek(-8 - n, 2); size = f.tell(); meta = json.loads(f.read(n))

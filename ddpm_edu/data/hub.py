@@ -48,7 +48,7 @@ def _table(source:Any, split:str, options:dict[str, Any])->Any:
     if not isinstance(split, str): raise ValueError(f"split={split!r:.60}: give a name, such as \"train\"")
     if isinstance(source, datasets.DatasetDict):
         if split not in source:
-            raise ValueError(f"there is no split `{split}`: give one of {', '.join(source)} as `split`")
+            raise ValueError(f"there is no split `{printable(split)}`: give one of {', '.join(source)} as `split`")
         source = source[split]
     if isinstance(source, datasets.Dataset) and options:
         raise ValueError(f"`{next(iter(options))}` is no option of `hub_data`, and the table is loaded already")
@@ -59,7 +59,7 @@ def _table(source:Any, split:str, options:dict[str, Any])->Any:
     try: return datasets.load_dataset(where, split=split, **options).with_format(None)
     except Exception as e:  # each layer below has its own: hub, files, network, arrow
         reason = printable((str(e).strip() or type(e).__name__).splitlines()[0].rstrip("."), 300)
-        raise OSError(f"cannot load `{source}`, split `{split}` ({reason}): look at the name, "
+        raise OSError(f"cannot load `{printable(source, 200)}`, split `{printable(split)}` ({reason}): look at the name, "
                       f"the split, the options and the network, or give a parquet file") from e
 
 # %% ../../nbs/1_data/60_hub.ipynb #0c0d120c
