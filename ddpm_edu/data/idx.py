@@ -170,9 +170,9 @@ def digits(
 )->TensorData: # uint8 images `[N, 1, 28, 28]`, labels 0 … 9
     """MNIST (LeCun, Cortes and Burges; CC BY-SA 3.0).
     Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."""
-    full = as_flag(full, "full")
-    if full or path is not None: return idx_data("mnist", train, path or os.environ.get("DDPM_EDU_DATA") or None)
-    return _pair(MNIST_FAMILY["mnist"], train, _embedded)
+    if path is None and as_flag(full, "full"): path = os.environ.get("DDPM_EDU_DATA") or None
+    elif path is None: return _pair(MNIST_FAMILY["mnist"], train, _embedded)
+    return idx_data("mnist", train, path)
 
 # %% ../../nbs/1_data/40_idx.ipynb #1f351d7e
 def fashion(
