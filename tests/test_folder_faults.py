@@ -20,7 +20,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from ddpm_edu import GaussianDiffusion, TensorData, UNet, cosine_beta_schedule, fit, image_folder
-from ddpm_edu.data import EXTENSIONS, fit_image, folder as chapter, safe_members
+from ddpm_edu.data import EXTENSIONS, Room, fit_image, folder as chapter, safe_members
 
 
 def picture(i=0, w=24, h=24, mode="RGB"):
@@ -351,7 +351,7 @@ def test_a_camera_is_heard_beside_spoiled_notes(tmp_path):
 # room, and whose file it is
 
 def test_threads_share_the_room():
-    room, most, lock = chapter._Room(100), [0], threading.Lock()
+    room, most, lock = Room(100), [0], threading.Lock()
     def work(n):
         with room.take(n):
             with lock: most[0] = max(most[0], room.used)

@@ -28,8 +28,11 @@ from .idx import IdxSet as IdxSet
 from .idx import idx_data as idx_data
 from .idx import digits as digits
 from .idx import fashion as fashion
+from .decode import fit_image as fit_image
+from .decode import check_fit as check_fit
+from .decode import Room as Room
+from .decode import decode_image as decode_image
 from .folder import PARTS as PARTS
-from .folder import fit_image as fit_image
 from .folder import FolderData as FolderData
 from .folder import image_folder as image_folder
 from .folder import decoded_images as decoded_images

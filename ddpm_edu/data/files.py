@@ -185,19 +185,14 @@ class _Budget:
 
 class _Xz:
     "What is packed with xz, in no more memory than 128 MB, whatever it asks for."
-    def __init__(self, f:IO[bytes]): self.f = f; self.x = self.new()
-    def new(self)->lzma.LZMADecompressor: return lzma.LZMADecompressor(memlimit=2**27)
+    def __init__(self, f:IO[bytes]): self.f, self.x = f, lzma.LZMADecompressor(memlimit=2**27)
 
     def read(self, n:int)->bytes:
-        while True:
-            data = self.x.unused_data if self.x.eof else b""
-            if not data and (self.x.eof or self.x.needs_input): data = self.f.read(1 << 14)
-            if self.x.eof:                              # padding, the end, or a second stream
-                data = data.lstrip(b"\0")
-                if not data: return b""
-                self.x = self.new()
-            elif self.x.needs_input and not data: raise EOFError("cut short")
+        while not self.x.eof:
+            data = self.f.read(1 << 14) if self.x.needs_input else b""
+            if self.x.needs_input and not data: raise EOFError("cut short")
             if out := self.x.decompress(data, n): return out
+        return b""
 
 def _tar_members(path:Path, limit:int)->Iterator[_Member]:
     "What a tar archive, compressed or not, holds in turn; no member may be larger than `limit`."

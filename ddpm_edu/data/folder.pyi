@@ -1,13 +1,12 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""A folder of images as data: `image_folder` reads, fits and caches it, `fit_image` brings one image to a
-size, `FolderData` is what comes out."""
+"""A folder of images as data: `image_folder` reads, fits and caches it, `FolderData` is what comes out;
+`decoded_images` and `warn_skipped` do so for any collection of files."""
 from dataclasses import field
 from typing import Any
-import hashlib, io, json, math, os, tempfile, threading, warnings, zlib
+import hashlib, json, math, os, tempfile, threading, warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,49 +15,10 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 from ..core import as_int, progress_bar
-from .files import EXTENSIONS, FORMATS, cache_folder
-from .files import as_flag, as_path, printable, read_file, read_members, why_not
+from .decode import Room, check_fit, decode_image
+from .files import EXTENSIONS, as_flag, as_path, cache_folder
+from .files import printable, read_file, read_members, why_not
 from .sets import TensorData
-
-def _flat(im:Any, channels:int, background:Any)->Any:
-    """A Pillow image upright, without transparency, of mode L or RGB.
-    Raises `ValueError` for numbers of unknown range."""
-    ...
-
-def _laid_over(im:Any, clear:Any, background:tuple[int, int, int])->Any:
-    "A picture with transparency over a colour, some rows at a time; `clear` is what its values call clear."
-    ...
-
-def _eight_bits(im:Any, clear:int|None)->Any:
-    "A picture of 16 bits, or of 12 in a TIFF, as mode L, or LA where one value means clear."
-    ...
-
-def _turn(im:Any)->Any:
-    "How a camera says that a picture must be transposed; notes that cannot be read say nothing."
-    ...
-
-def fit_image(
-    image:Any, # a Pillow image of any mode
-    size:int|tuple[int, int], # height and width, or one number for both
-    channels:int=3, # 3 for RGB, 1 for grey
-    fit:str="crop", # "crop", "pad", "box" (cut off an empty border, then pad) or "stretch"
-    background:str|tuple[int, int, int]="white", # under transparent pixels and around padded images
-)->Tensor: # uint8 `[channels, height, width]`
-    """A picture of the size and the channels asked for, by Lanczos resampling.
-    Raises `ValueError` for options without sense."""
-    ...
-
-def _size(size:int|tuple[int, int])->tuple[int, int]:
-    "Height and width; `ValueError` where they are no sizes."
-    ...
-
-def _colour(background:Any, channels:int, fit:str)->tuple[int, int, int]:
-    "The background as RGB; the other options are checked, too."
-    ...
-
-def _bounding_box(im:Any, ground:Any, tolerance:int=12)->Any:
-    "The part of an image within its empty border, which may differ from the ground by a few of 255 levels."
-    ...
 
 def _walk(root:Path, left:dict[str, str])->Iterator[Path]:
     "The image files below a folder, each real folder once; `left` learns what is left out and why."
@@ -95,37 +55,10 @@ class _Store():
 def _unpacked(path:Path, left:dict[str, str], **limits:Any)->dict[str, Callable[[], bytes]]:
     "The images of an archive."
     ...
-
-class _Room():
-    "Room for `n` bytes at a time, whatever the number of threads."
-    n: int
-    used: int
-    changed: threading.Condition
-    def __init__(self, n:int):
-        ...
-    @contextmanager
-    def take(self, n:int)->Iterator[None]:
-        ...
-
-@cache
-def _formats()->list[str]:
-    "Those of the formats that are read which this build of Pillow knows."
-    ...
-
-def _needed(im:Any, full:int, channels:int, fit:str)->int:
-    "Bytes that an opened picture takes while it is decoded and laid flat; `full` pixels are in the file."
-    ...
-
-def _decode(blob:bytes, size:int|tuple[int, int], fit:str="crop", channels:int=3, **kwargs:Any)->np.ndarray|str:
-    "`[C, H, W]` bytes of an image file, or the reason why there are none."
-    ...
+_READING: Room
 
 def _read(decode:Callable[[bytes], Any]|None, read:Callable[[], bytes])->tuple[bytes, Any]:
     "The digest of a file and, where `decode` is given, what it makes of the content."
-    ...
-
-def _pixels_only(blob:bytes)->bytes:
-    "A PNG or JPEG file without its notes, the one on the camera's position excepted; other files as they are."
     ...
 
 def _in_order(f:Callable, items:Iterable, n:int, workers:int|None, desc:str, each:int=64)->Iterator:
@@ -224,4 +157,4 @@ def warn_skipped(
     "Warn once of all that is left out."
     ...
 
-__all__ = ['PARTS', 'fit_image', 'FolderData', 'image_folder', 'decoded_images', 'warn_skipped']
+__all__ = ['PARTS', 'FolderData', 'image_folder', 'decoded_images', 'warn_skipped']

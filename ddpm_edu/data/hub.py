@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .files import as_flag, as_path, printable, read_file
+from .decode import check_fit
 from .folder import FolderData, decoded_images, warn_skipped
 
 
@@ -117,7 +118,7 @@ def hub_data(
 )->FolderData: # uint8 `[N, channels, height, width]`; `.names` are row numbers
     """A data set of the Hugging Face hub.
     Raises `ImportError`, `OSError` if it cannot be loaded, `ValueError` for unknown columns."""
-    table = _table(source, split, options)
+    check_fit(size, channels, fit, background); table = _table(source, split, options)
     column, (y, classes) = _image_column(table, image), _classes(table, label)
     rows, where = (_undecoded(table, column),
                    f"hub {source if isinstance(source, str | Path) else 'table'} {split} {column}")
