@@ -80,7 +80,8 @@ def fit_image(
     from PIL import Image, ImageOps
     (h, w), colour = check_fit(size, channels, fit, background)
     if not isinstance(image, Image.Image):
-        raise ValueError(f"`image` is a {type(image).__name__}: give a Pillow image, as `PIL.Image.open` does")
+        raise ValueError(f"`image` is a {type(image).__name__}: "
+                         f"give a Pillow image, as `PIL.Image.open` does")
     im, lanczos = _flat(image, channels, colour), Image.Resampling.LANCZOS
     ground:Any = Image.new("RGB", (1, 1), colour).convert(im.mode).getpixel((0, 0))
     if fit == "box": im = _bounding_box(im, ground)
@@ -100,7 +101,8 @@ def check_fit(
     if h * w > 2**26:
         raise ValueError(f"`size` {size!r:.60} must be a whole number of pixels, or (height, width), "
                          f"at most {2**26:,} pixels altogether")
-    if channels not in (1, 3): raise ValueError(f"`channels` must be 1 (grey) or 3 (RGB), not {channels!r:.60}")
+    if channels not in (1, 3):
+        raise ValueError(f"`channels` must be 1 (grey) or 3 (RGB), not {channels!r:.60}")
     if fit not in ("crop", "pad", "box", "stretch"):
         raise ValueError(f"`fit` must be crop, pad, box or stretch, not {fit!r:.60}")
     try:
@@ -118,15 +120,15 @@ def _bounding_box(im:Any, ground:Any, tolerance:int=12)->Any:
 
 # %% ../../nbs/1_data/45_decode.ipynb #80500e7c
 def _pixels_only(blob:bytes)->bytes:
-    "A PNG or JPEG file without its notes, the one on the camera's position excepted; other files as they are."
+    "A PNG or JPEG file without its notes but those on the camera's position; other files as they are."
     keep, i = [blob[:8]], 8
     if blob[:8] == b"\x89PNG\r\n\x1a\n":
         while i < len(blob):
             n, kind = 12 + int.from_bytes(blob[i:i + 4], "big"), blob[i + 4:i + 8]
-            position = kind == b"eXIf" or blob[i + 8:i + 29].startswith((b"XML:com.adobe.xmp\0", b"Raw profile type exif"))
-            whole = position and zlib.crc32(blob[i + 4:i + n - 4]) == int.from_bytes(blob[i + n - 4:i + n], "big")
-            if kind[:1].isupper() or kind == b"tRNS" or (whole and n < 2**17): keep.append(blob[i:i + n])
-            i += n
+            part, i = blob[i:i + n], i + n
+            whole = n < 2**17 and zlib.crc32(part[4:-4]) == int.from_bytes(part[-4:], "big")
+            side = kind == b"eXIf" or part[8:].startswith((b"XML:com.adobe.xmp\0", b"Raw profile type exif"))
+            if kind[:1].isupper() or kind == b"tRNS" or (whole and side): keep.append(part)
         return b"".join(keep)
     keep, i = [blob[:2]], 2
     while blob[:3] == b"\xff\xd8\xff" and i + 4 < len(blob) and blob[i] == 255 != blob[i + 1]:
@@ -170,11 +172,12 @@ def decode_image(
     if not blob: return "empty file"
     Image.init()
     try:
-        with Image.open(io.BytesIO(_pixels_only(blob)), formats=[f for f in FORMATS if f in Image.OPEN]) as im:
+        pixels, formats = io.BytesIO(_pixels_only(blob)), [f for f in FORMATS if f in Image.OPEN]
+        with Image.open(pixels, formats=formats) as im:
             full, shape = im.width * im.height, f"{im.width:,} × {im.height:,}"
             if fit != "box": im.draft(None, (2 * max(check_fit(size)[0]),) * 2)
             if (n := _needed(im, full, channels, fit)) > _DECODING.n:
-                return f"its {shape} pixels need {n / 1e6:,.0f} MB to decode, at most {_DECODING.n / 1e6:.0f} are used"
+                return f"its {shape} pixels need {n / 1e6:,.0f} MB to decode, at most {_DECODING.n / 1e6:.0f}"
             with _DECODING.take(n): return fit_image(im, size, channels, fit, background).numpy()
     except UnidentifiedImageError: return "no image format that is read"
     except Exception as e: return printable(f"{type(e).__name__}: {e}", 150)

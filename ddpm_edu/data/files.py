@@ -66,8 +66,8 @@ def read_file(
     path:str|Path, # a regular file, or a link to one
     most:int=2**26, # bytes
 )->bytes:
-    """What is in a file. Raises `OSError` where it cannot be read, `ValueError` for devices and pipes, and for
-    more bytes than `most`."""
+    """What is in a file.
+    Raises `OSError` where it cannot be read, `ValueError` for devices, pipes and more bytes than `most`."""
     def check(s:os.stat_result)->None:
         if not stat.S_ISREG(s.st_mode): raise ValueError("no regular file")
         if s.st_size > most:
@@ -81,8 +81,8 @@ def unpack(
     path:Path, # a plain or (`.gz`) gzipped file
     most:int=2**26, # bytes, packed and unpacked
 )->tuple[bytes, str]: # its bytes as far as they can be unpacked, and what went wrong ("": nothing)
-    """Read a file that may be packed, damaged, cut short or far too large. Raises `OSError` where it cannot be
-    read at all."""
+    """Read a file that may be packed, damaged, cut short or far too large.
+    Raises `OSError` where it cannot be read at all."""
     try: blob = read_file(path, most)
     except ValueError as e: return b"", f" ({e})"
     if path.suffix != ".gz": return blob, ""
@@ -139,7 +139,8 @@ def why_not(
     low = name.lower()
     if any(p.startswith((".", "__macosx")) for p in low.split("/")): return None
     if extensions is None or low.endswith(tuple(extensions)): return ""
-    return None if low.endswith(_SILENT) else f"`{Path(low).suffix}` is not read" if "." in low else "no ending"
+    if low.endswith(_SILENT): return None
+    return f"`{Path(low).suffix}` is not read" if "." in low else "no ending"
 
 # %% ../../nbs/1_data/30_files.ipynb #1bff76ba
 class _Member(NamedTuple):
@@ -168,8 +169,8 @@ def _entries(path:Path)->int:
     with open(path, "rb") as f:
         f.seek(max(0, f.seek(0, 2) - 2**17)); tail = f.read()
         at, wide = tail.rfind(b"PK\5\6"), tail.rfind(b"PK\6\6")
-        sizes = [tail[i:i + n] for i, n, found in ((at + 12, 4, at), (wide + 40, 8, wide)) if found >= 0] or [b""]
-        size = max(v for b in sizes if (v := int.from_bytes(b, "little")) != 2**32 - 1)
+        size = int.from_bytes(tail[at + 12:at + 16], "little") % (2**32 - 1) if at >= 0 else 0
+        if wide >= 0: size = max(size, int.from_bytes(tail[wide + 40:wide + 48], "little"))
         if size > 2**26: return size                    # so long a list would fill the memory by itself
         f.seek(max(0, f.seek(0, 2) - size - 2**17)); return f.read().count(b"PK\1\2")
 
@@ -238,7 +239,8 @@ def safe_members(
     Raises `ValueError` for paths that lead outside, links, bombs, damage, passwords."""
     path = as_path(path, "path", "an archive")
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"there is no archive `{printable(path, 200)}`: look at its name and at the folder")
+        raise FileNotFoundError(f"there is no archive `{printable(path, 200)}`: "
+                                f"look at its name and at the folder")
     for _ in read_members(path, None, max_file, max_total, max_files, skip_links): pass
     keep = lambda name: why_not(name, extensions) == ""
     return read_members(path, keep, max_file, max_total, max_files, skip_links)
@@ -258,9 +260,9 @@ def read_members(
     as_flag(skip_links, "skip_links"); total, fault, shown = 0, "", printable(path, 200)
     too_many = f"`{shown}` holds more than {max_files:,} files: raise `max_files` if you trust it"
     try:
-        zipped = _magic(path) == b"PK"
-        if zipped and _entries(path) > max_files: fault = too_many
-        for n, m in enumerate((_zip_members if zipped else _tar_members)(path, max_file) if not fault else ()):
+        members = _zip_members if _magic(path) == b"PK" else _tar_members
+        if members is _zip_members and _entries(path) > max_files: fault = too_many
+        for n, m in enumerate(() if fault else members(path, max_file)):
             if skip_links and not m.regular:
                 if left is not None: left[m.name] = "a link or device"
                 continue

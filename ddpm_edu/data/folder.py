@@ -58,10 +58,10 @@ class _File(NamedTuple):
 
     def __call__(self)->bytes: return self.read()
 
-def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, Callable[[], bytes]], dict[str, str]]:
+def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, _File], dict[str, str]]:
     """Names, sorted, and how to read each, for a folder or an archive; and what is left out and why.
     Raises `FileNotFoundError`, or `ValueError` without images."""
-    files:dict[str, Any] = {}; left:dict[str, str] = {}
+    files:dict[str, _File] = {}; left:dict[str, str] = {}
     if os.path.isdir(path):
         for p in _walk(path, left):
             try: size = p.stat().st_size
@@ -89,9 +89,9 @@ class _Store:
     def part(self, at:int, n:int)->bytes:
         with self.lock: self.f.seek(at); return self.f.read(n)
 
-def _unpacked(path:Path, left:dict[str, str], **limits:Any)->dict[str, Callable[[], bytes]]:
+def _unpacked(path:Path, left:dict[str, str], **limits:Any)->dict[str, _File]:
     "The images of an archive."
-    files:dict[str, Any] = {}; store = _Store()
+    files:dict[str, _File] = {}; store = _Store()
     def keep(name:str)->bool:
         if why := why_not(name): left[name] = why
         return why == ""
@@ -100,8 +100,8 @@ def _unpacked(path:Path, left:dict[str, str], **limits:Any)->dict[str, Callable[
         if name in files: left[f"{name} (earlier copy)"] = "the archive has another of this name after it"
         try: files[name] = store.add(blob)
         except OSError as e:
-            raise OSError(f"cannot unpack `{printable(path, 200)}` in `{tempfile.gettempdir()}` ({e.strerror}): make room, or "
-                          f"set TMPDIR to another folder") from e
+            raise OSError(f"cannot unpack `{printable(path, 200)}` in `{tempfile.gettempdir()}` "
+                          f"({e.strerror}): make room, or set TMPDIR to another folder") from e
     return files
 
 # %% ../../nbs/1_data/50_folder.ipynb #850fbdcf
@@ -317,7 +317,8 @@ def warn_skipped(
     "Warn once of all that is left out."
     said = [f"{len(skipped):,} of {n:,} images in `{printable(path, 200)}` cannot be read and are left out: "
             f"{_some(skipped)}"] if skipped else []
-    if left: said.append(f"{len(left):,} other files in `{printable(path, 200)}` are left out: {_some(left, 5)}")
+    if left:
+        said.append(f"{len(left):,} other files in `{printable(path, 200)}` are left out: {_some(left, 5)}")
     if lone:
         said.append(f"{len(lone):,} of {n:,} images lie beside the classes and get the label -1: "
                     f"{_some(dict.fromkeys(lone, ''), 5)}")

@@ -34,7 +34,7 @@ class _File(NamedTuple):
     def __call__(self)->bytes:
         ...
 
-def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, Callable[[], bytes]], dict[str, str]]:
+def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, _File], dict[str, str]]:
     """Names, sorted, and how to read each, for a folder or an archive; and what is left out and why.
     Raises `FileNotFoundError`, or `ValueError` without images."""
     ...
@@ -52,7 +52,7 @@ class _Store():
     def part(self, at:int, n:int)->bytes:
         ...
 
-def _unpacked(path:Path, left:dict[str, str], **limits:Any)->dict[str, Callable[[], bytes]]:
+def _unpacked(path:Path, left:dict[str, str], **limits:Any)->dict[str, _File]:
     "The images of an archive."
     ...
 _READING: Room

@@ -43,16 +43,18 @@ def _place(source:Any, split:str, options:dict[str, Any])->tuple[str, dict[str, 
                             f"a set of the hub is asked for by owner and name, such as uoft-cs/cifar10")
 
 def _table(source:Any, split:str, options:dict[str, Any])->Any:
-    """A table of the package `datasets` as it is stored: on the hub, in a folder, in a parquet file, or loaded
-    already. Raises `ImportError`, `OSError`, `ValueError` for what is no table."""
+    """A table of the package `datasets` as it is stored, wherever that is.
+    Raises `ImportError`, `OSError`, `ValueError` for what is no table."""
     datasets = _datasets()
     if not isinstance(split, str): raise ValueError(f"split={split!r:.60}: give a name, such as \"train\"")
     if isinstance(source, datasets.DatasetDict):
         if split not in source:
-            raise ValueError(f"there is no split `{printable(split)}`: give one of {', '.join(source)} as `split`")
+            raise ValueError(f"there is no split `{printable(split)}`: "
+                             f"give one of {', '.join(source)} as `split`")
         source = source[split]
     if isinstance(source, datasets.Dataset) and options:
-        raise ValueError(f"`{next(iter(options))}` is no option of `hub_data`, and the table is loaded already")
+        raise ValueError(f"`{next(iter(options))}` is no option of `hub_data`, "
+                         f"and the table is loaded already")
     if isinstance(source, datasets.IterableDataset | datasets.IterableDatasetDict):
         raise ValueError("`source` is a stream of rows: load it without `streaming`")
     if isinstance(source, datasets.Dataset): return source.with_format(None)
@@ -60,8 +62,9 @@ def _table(source:Any, split:str, options:dict[str, Any])->Any:
     try: return datasets.load_dataset(where, split=split, **options).with_format(None)
     except Exception as e:  # each layer below has its own: hub, files, network, arrow
         reason = printable((str(e).strip() or type(e).__name__).splitlines()[0].rstrip("."), 300)
-        raise OSError(f"cannot load `{printable(source, 200)}`, split `{printable(split)}` ({reason}): look at the name, "
-                      f"the split, the options and the network, or give a parquet file") from e
+        raise OSError(f"cannot load `{printable(source, 200)}`, split `{printable(split)}` ({reason}): "
+                      f"look at the name, the split, the options and the network, "
+                      f"or give a parquet file") from e
 
 # %% ../../nbs/1_data/60_hub.ipynb #0c0d120c
 def _image_column(table:Any, image:str|None)->str:

@@ -149,7 +149,8 @@ def idx_data(
     """A whole data set of the MNIST family.
     Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."""
     if not isinstance(name, str) or name not in MNIST_FAMILY:
-        raise ValueError(f"there is no data set {name!r:.60} of this kind: choose from {', '.join(MNIST_FAMILY)}")
+        raise ValueError(f"there is no data set {name!r:.60} of this kind: "
+                         f"choose from {', '.join(MNIST_FAMILY)}")
     of, download = MNIST_FAMILY[name], as_flag(download, "download")
     if path is not None: path = as_path(path, "path", "a folder with the official files")
     given = path or next((d for d in _places(of) if d.is_dir()),
