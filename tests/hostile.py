@@ -284,11 +284,11 @@ def idx_files():
 
 def tables():
     "Parquet files: ending, bytes. The first is good."
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    import datasets
+    datasets.disable_progress_bars()
     def table(image, label=(0, 1)):
-        f = io.BytesIO(); pq.write_table(pa.table({"image": image, "label": list(label)}),
-                                         f); return f.getvalue()
+        f = io.BytesIO(); datasets.Dataset.from_dict({"image": image, "label": list(label)}).to_parquet(f)
+        return f.getvalue()
     good = table([picture(), picture()])
     at = lambda path: table([{"bytes": None, "path": path}, {"bytes": picture(), "path": None}])
     return {

@@ -58,7 +58,7 @@ class _File(NamedTuple):
 
     def __call__(self)->bytes: return self.read()
 
-def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, _File], dict[str, str]]:
+def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, Any], dict[str, str]]:
     """Names, sorted, and how to read each, for a folder or an archive; and what is left out and why.
     Raises `FileNotFoundError`, or `ValueError` without images."""
     files:dict[str, _File] = {}; left:dict[str, str] = {}
@@ -318,8 +318,8 @@ def warn_skipped(
     said = [f"{len(skipped):,} of {n:,} images in `{printable(path, 200)}` cannot be read and are left out: "
             f"{_some(skipped)}"] if skipped else []
     if left:
-        said.append(f"{len(left):,} other files in `{printable(path, 200)}` are left out: {_some(left, 5)}")
+        said.append(f"Other files in `{printable(path, 200)}` are left out ({len(left):,}): {_some(left, 5)}")
     if lone:
-        said.append(f"{len(lone):,} of {n:,} images lie beside the classes and get the label -1: "
+        said.append(f"Images beside the classes get the label -1 ({len(lone):,} of {n:,}): "
                     f"{_some(dict.fromkeys(lone, ''), 5)}")
     if said: warnings.warn(". ".join(said), stacklevel=3)

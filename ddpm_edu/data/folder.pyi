@@ -34,7 +34,7 @@ class _File(NamedTuple):
     def __call__(self)->bytes:
         ...
 
-def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, _File], dict[str, str]]:
+def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, Any], dict[str, str]]:
     """Names, sorted, and how to read each, for a folder or an archive; and what is left out and why.
     Raises `FileNotFoundError`, or `ValueError` without images."""
     ...
