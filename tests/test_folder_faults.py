@@ -226,6 +226,7 @@ def test_what_is_left_out_is_named(folder):
     assert set(again.skipped) == left and torch.equal(again.x, d.x)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs long paths")
 def test_folders_that_no_path_reaches_are_named(folder):
     at = os.open(folder, os.O_RDONLY)
     for _ in range(25):
@@ -238,7 +239,8 @@ def test_folders_that_no_path_reaches_are_named(folder):
 
 @pytest.mark.parametrize("name", ["\x1b[2Jb.png", "a\nb.png", "\u202egnp.a.png"])
 def test_names_do_not_reach_the_terminal_raw(folder, name):
-    (folder / name).write_bytes(b"?"); (folder / f"{name}.heic").touch()
+    try: (folder / name).write_bytes(b"?"); (folder / f"{name}.heic").touch()
+    except OSError as e: pytest.skip(f"the file system does not: {e}")
     with pytest.warns(UserWarning, match="left out") as w: d = load(folder)
     assert str(w[0].message).isprintable() and name in d.skipped        # the data have the real name
 

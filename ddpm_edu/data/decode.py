@@ -126,9 +126,9 @@ def _pixels_only(blob:bytes)->bytes:
         while i < len(blob):
             n, kind = 12 + int.from_bytes(blob[i:i + 4], "big"), blob[i + 4:i + 8]
             part, i = blob[i:i + n], i + n
-            whole = n < 2**17 and zlib.crc32(part[4:-4]) == int.from_bytes(part[-4:], "big")
-            side = kind == b"eXIf" or part[8:].startswith((b"XML:com.adobe.xmp\0", b"Raw profile type exif"))
-            if kind[:1].isupper() or kind == b"tRNS" or (whole and side): keep.append(part)
+            side = kind == b"eXIf" or part[8:29].startswith((b"XML:com.adobe.xmp\0", b"Raw profile type exif"))
+            whole = side and n < 2**17 and zlib.crc32(part[4:-4]) == int.from_bytes(part[-4:], "big")
+            if kind[:1].isupper() or kind == b"tRNS" or whole: keep.append(part)
         return b"".join(keep)
     keep, i = [blob[:2]], 2
     while blob[:3] == b"\xff\xd8\xff" and i + 4 < len(blob) and blob[i] == 255 != blob[i + 1]:

@@ -198,15 +198,15 @@ class FolderData(TensorData):
 # folders that are parts of a data set, not classes
 PARTS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev")
 
-def _by_folder(names:Sequence[str], found:Sequence[str])->tuple[Tensor, list[str]]:
+def _by_folder(names:Iterable[str])->tuple[dict[str, int], list[str]]:
     "Class numbers of files by the folder that each lies in, and the classes, sorted; -1 beside the classes."
-    above = {n: n.split("/")[:-1] for n in found}
+    above = {n: n.split("/")[:-1] for n in names}
     paths, top = [p for p in above.values() if p], 0
     while paths and min(map(len, paths)) > top and len({p[top] for p in paths}) == 1: top += 1
     if any(len(p) > top for p in paths): above = {n: p[top:] for n, p in above.items()}  # folders around all
     deep = {n: p for n, p in above.items() if p and p[-1].lower() not in PARTS}
     while deep and min(map(len, deep.values())) > 1 and (
-            len({p[-1] for p in deep.values()}) == 1 < len({p[-2] for p in deep.values()} - set(PARTS))):
+            len({p[-1] for p in deep.values()}) == 1 < len({p[-2].lower() for p in deep.values()} - set(PARTS))):
         deep = {n: p[:-1] for n, p in deep.items()}                         # such as images/ below each class
     of = {n: p[-1] for n, p in deep.items() if p[-1].lower() not in PARTS}
     if not of:
@@ -214,7 +214,7 @@ def _by_folder(names:Sequence[str], found:Sequence[str])->tuple[Tensor, list[str
                          "such as train: move them to one folder a class")
     classes = sorted(set(of.values()))
     number = {c: k for k, c in enumerate(classes)}
-    return torch.tensor([number[of[n]] if n in of else -1 for n in names]), classes
+    return {n: number[of[n]] if n in of else -1 for n in above}, classes
 
 # %% ../../nbs/1_data/50_folder.ipynb #bec6add2
 def image_folder(
@@ -237,11 +237,11 @@ def image_folder(
     path, labels = as_path(path, "path", "a folder or an archive"), as_flag(labels, "labels")
     check_fit(size, channels, fit, background); as_int(max_file, "max_file", 1)
     files, left = _files(path, max_file, max_total=max_total, max_files=max_files, skip_links=skip_links)
+    number, classes = _by_folder(files) if labels else ({}, None)
     x, meta = decoded_images(files, os.path.realpath(path),
                              size, channels, fit, background, cache, memory, workers)
-    y, classes = _by_folder(meta["names"], list(files)) if labels else (None, None)
-    lone = [] if y is None else [n for n, k in zip(meta["names"], y.tolist()) if k < 0]
-    warn_skipped(path, meta["skipped"], len(files), left, lone)
+    y = torch.tensor([number[n] for n in meta["names"]]) if labels else None
+    warn_skipped(path, meta["skipped"], len(files), left, [n for n in number if number[n] < 0])
     return FolderData(x, y, classes, meta["names"], {**left, **meta["skipped"]})
 
 # %% ../../nbs/1_data/50_folder.ipynb #d9e15e5f

@@ -103,7 +103,7 @@ class FolderData(TensorData):
         ...
 PARTS: tuple
 
-def _by_folder(names:Sequence[str], found:Sequence[str])->tuple[Tensor, list[str]]:
+def _by_folder(names:Iterable[str])->tuple[dict[str, int], list[str]]:
     "Class numbers of files by the folder that each lies in, and the classes, sorted; -1 beside the classes."
     ...
 
