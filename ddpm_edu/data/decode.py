@@ -126,7 +126,7 @@ def _pixels_only(blob:bytes)->bytes:
         while i < len(blob):
             n, kind = 12 + int.from_bytes(blob[i:i + 4], "big"), blob[i + 4:i + 8]
             part, i = blob[i:i + n], i + n
-            side = kind == b"eXIf" or part[8:29].startswith((b"XML:com.adobe.xmp\0", b"Raw profile type exif"))
+            side = kind == b"eXIf" or part[8:].startswith((b"XML:com.adobe.xmp\0", b"Raw profile type"))
             whole = side and n < 2**17 and zlib.crc32(part[4:-4]) == int.from_bytes(part[-4:], "big")
             if kind[:1].isupper() or kind == b"tRNS" or whole: keep.append(part)
         return b"".join(keep)
