@@ -1,6 +1,6 @@
 # `make demo` and `make test` need nothing but Python 3.11 or newer, make, and a network the first time.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-browser lab export clean-nbs readme lint hooks unhooks
+.PHONY: help venv demo test test-browser docs docs-serve lab export clean-nbs readme lint hooks unhooks
 MAKEFLAGS += --no-print-directory
 
 # The environment is up to date when the file below exists. Its name holds a checksum of the four set-up files and of this
@@ -10,6 +10,7 @@ VENV   := .venv/bin
 PYTHON ?=
 PYTHONS = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 WORKERS ?= 2
+PORT ?= 8000
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -39,9 +40,19 @@ test: $(STAMP) ## notebooks and library in sync? then the linter, every notebook
 	@OMP_NUM_THREADS=1 $(VENV)/nbdev_test --n-workers $(WORKERS) --timing
 	@$(VENV)/python -m pytest
 
-test-browser: $(STAMP) ## the tutorial on guided digits in JupyterLab and Chromium, its sliders moved by keyboard (installs both helpers if absent)
+test-browser: $(STAMP)-docs ## in Chromium: guided digits in JupyterLab, by the keyboard; every page of the site (installs the helpers if absent)
 	@$(VENV)/python tests/browser/ready.py
-	@$(VENV)/python -m pytest tests/browser/slider.py
+	@$(VENV)/python -m pytest tests/browser/slider.py tests/browser/crawl.py
+
+$(STAMP)-docs: $(STAMP)
+	$(VENV)/python -m pip install --disable-pip-version-check -c constraints.txt --config-settings editable_mode=compat -e '.[docs]'
+	@touch $@
+
+docs: $(STAMP)-docs ## all chapters as a site to read, in _site/; a dead link is an error
+	@$(VENV)/python tools/make_site.py
+
+docs-serve: $(STAMP)-docs ## the same, served on this machine (PORT=8000)
+	@$(VENV)/python tools/make_site.py --serve $(PORT)
 
 lab: $(STAMP) ## JupyterLab, opened on the cover
 	$(VENV)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs/index.ipynb

@@ -20,7 +20,8 @@ setup(
     long_description=(here/"README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     classifiers=lines("classifiers"), install_requires=lines("requirements"),
-    extras_require={name: lines(f"{name}_requirements") for name in ("solvers", "clip", "hub", "dev")},
+    extras_require={extra: lines(f"{extra}_requirements")
+                    for extra in ("solvers", "clip", "hub", "docs", "dev")},
     entry_points={"console_scripts": lines("console_scripts"), "nbdev": ["ddpm_edu = ddpm_edu._modidx:d"]},
     packages=find_packages(include=["ddpm_edu", "ddpm_edu.*"]),
     package_data={"ddpm_edu": ["assets/*", "pretrained/**/*", "py.typed", "**/*.pyi"]}, zip_safe=False,

@@ -17,7 +17,7 @@ from fastcore.basics import patch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core import expand, hash_seed
+from ..core import expand, explain_errors, hash_seed
 
 # %% ../../nbs/1_data/70_augment.ipynb #062243c2
 # (images `[B, C, H, W]`, generator) → images, vectors `[B, k]`
@@ -234,3 +234,6 @@ def batches(self:Augmented,
     for x, y in self.data.batches(batch_size, seed=seed, **kwargs):
         x, a = self(x, g)
         yield (x, y, {"aug": a}) if self.told else (x, y)
+
+# %% ../../nbs/1_data/70_augment.ipynb #a644644e
+explain_errors(__name__)

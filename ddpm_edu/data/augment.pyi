@@ -9,7 +9,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 from torch.nn import functional as F
-from ..core import expand, hash_seed
+from ..core import expand, explain_errors, hash_seed
 Augmentation: Any
 
 def _rand(x:Tensor, g:torch.Generator, *shape:int)->Tensor:

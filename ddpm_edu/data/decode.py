@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core import as_int
+from ..core import as_int, explain_errors
 from .files import FORMATS, printable
 
 # %% ../../nbs/1_data/45_decode.ipynb #f7b5423e
@@ -181,3 +181,6 @@ def decode_image(
             with _DECODING.take(n): return fit_image(im, size, channels, fit, background).numpy()
     except UnidentifiedImageError: return "no image format that is read"
     except Exception as e: return printable(f"{type(e).__name__}: {e}", 150)
+
+# %% ../../nbs/1_data/45_decode.ipynb #c15d6c6d
+explain_errors(__name__)

@@ -19,7 +19,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ..core import IN_TEST, as_int
+from ..core import IN_TEST, as_int, explain_errors
 
 # %% ../../nbs/1_data/30_files.ipynb #4fa499fc
 ASSETS = files("ddpm_edu") / "assets" # what ships with the package
@@ -281,3 +281,6 @@ def read_members(
         raise ValueError(f"`{shown}` cannot be read as an archive ({printable(e, 200)}): "
                          f"download or pack it again") from e
     if fault: raise ValueError(fault)
+
+# %% ../../nbs/1_data/30_files.ipynb #52a33785
+explain_errors(__name__)

@@ -20,7 +20,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from ..core import as_int, progress_bar
+from ..core import as_int, explain_errors, progress_bar
 from .decode import Room, check_fit, decode_image
 from .files import EXTENSIONS, as_flag, as_path, cache_folder
 from .files import printable, read_file, read_members, why_not
@@ -323,3 +323,6 @@ def warn_skipped(
         said.append(f"Images beside the classes get the label -1 ({len(lone):,} of {n:,}): "
                     f"{_some(dict.fromkeys(lone, ''), 5)}")
     if said: warnings.warn(". ".join(said), stacklevel=3)
+
+# %% ../../nbs/1_data/50_folder.ipynb #5b84cbe9
+explain_errors(__name__)

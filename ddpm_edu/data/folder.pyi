@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import Tensor
-from ..core import as_int, progress_bar
+from ..core import as_int, explain_errors, progress_bar
 from .decode import Room, check_fit, decode_image
 from .files import EXTENSIONS, as_flag, as_path, cache_folder
 from .files import printable, read_file, read_members, why_not

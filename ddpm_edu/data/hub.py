@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .files import as_flag, as_path, printable, read_file
+from ..core import explain_errors
 from .decode import check_fit
+from .files import as_flag, as_path, printable, read_file
 from .folder import FolderData, decoded_images, warn_skipped
 
 
@@ -158,3 +159,6 @@ def flowers102(
     "Oxford Flowers 102 (Nilsback and Zisserman 2008) from the Hugging Face hub. Raises as `hub_data`."
     part = "train" if as_flag(train, "train", "train=False gives the test images") else "test"
     return hub_data("nelorth/oxford-flowers" if path is None else path, size, part, **options)
+
+# %% ../../nbs/1_data/60_hub.ipynb #fb4432ba
+explain_errors(__name__)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..core import explain_errors
 from .files import ASSETS, as_flag, as_path, cache_folder, fetch, no_room, short_reason, unpack
 from .sets import TensorData
 
@@ -184,3 +185,6 @@ def fashion(
     """Fashion-MNIST (Zalando; MIT licence).
     Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."""
     return idx_data("fashion", train, path, download)
+
+# %% ../../nbs/1_data/40_idx.ipynb #30474f63
+explain_errors(__name__)

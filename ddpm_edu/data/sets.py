@@ -16,7 +16,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from ..core import as_float, as_int, check_range, from_uint8
+from ..core import as_float, as_int, check_range, explain_errors, from_uint8
 
 # %% ../../nbs/1_data/10_sets.ipynb #4b3bcc90
 def normalize(
@@ -212,3 +212,6 @@ def split(self:TensorData,
         raise ValueError(f"a fraction of {fraction} of {len(self)} items leaves one part empty")
     order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
     return self.subset(order[k:]), self.subset(order[:k])
+
+# %% ../../nbs/1_data/10_sets.ipynb #6ed926d7
+explain_errors(__name__)

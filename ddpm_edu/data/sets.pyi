@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import Tensor
-from ..core import as_float, as_int, check_range, from_uint8
+from ..core import as_float, as_int, check_range, explain_errors, from_uint8
 
 def normalize(
     x:Tensor, # any shape, any range, finite

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..core import hash_seed
+from ..core import explain_errors, hash_seed
 from .sets import TensorData, normalize
 
 # %% ../../nbs/1_data/20_toy.ipynb #760dc201
@@ -75,3 +75,6 @@ def three_shapes(
     shapes = [f(n, hash_seed(seed, k)) for k, f in enumerate((spiral, moons, s_curve))]
     return TensorData(torch.cat([s.x for s in shapes]),
                       torch.arange(3).repeat_interleave(n), ("spiral", "moons", "S"))
+
+# %% ../../nbs/1_data/20_toy.ipynb #0b2b7168
+explain_errors(__name__)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ..core import Step
+from ..core import Step, explain_errors
 from .higher_order import log_mid, phi, second_order_step
 from .samplers import ancestral_split, as_grid, fresh_noise, predict
 
@@ -150,3 +150,6 @@ def dpm_adaptive(
         yield Step(info["n_accept"], None, s, last, x0, info["nfe"])
     info["nfe"], i = info["nfe"] + zero, info["n_accept"] + 1
     if zero: yield Step(i, None, 0., x0 := predict(D, last, end, i), x0, info["nfe"])
+
+# %% ../../nbs/2_denoising/75_adaptive.ipynb #a1604fd2
+explain_errors(__name__)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import expand
+from ..core import expand, explain_errors
 
 # %% ../../nbs/2_denoising/20_denoisers.ipynb #96850be0
 def in_full_precision(
@@ -169,3 +169,6 @@ def dynamic_threshold(
         s = expand(size.quantile(percentile, dim=1).clamp(min=1), x0).to(x0) # [B, 1, ...]
         return x0.clamp(-s, s) / s
     return thresholded
+
+# %% ../../nbs/2_denoising/20_denoisers.ipynb #a90c28b8
+explain_errors(__name__)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..core import expand
+from ..core import expand, explain_errors
 
 # %% ../../nbs/2_denoising/50_gradient_guidance.ipynb #011465e1
 def guided_by_gradient(
@@ -107,3 +107,6 @@ def open_clip_encoders(
         return model.encode_image(((x + 1) / 2 - mean) / std)
     def encode_text(sentences:list[str])->Tensor: return model.encode_text(tokens(sentences).to(device))
     return encode_image, encode_text
+
+# %% ../../nbs/2_denoising/50_gradient_guidance.ipynb #b6afb13e
+explain_errors(__name__)

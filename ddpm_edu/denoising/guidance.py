@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import expand
+from ..core import expand, explain_errors
 
 # %% ../../nbs/2_denoising/40_guidance.ipynb #e63fc77f
 def _twice(v:Any, n:int)->Any:
@@ -104,3 +104,6 @@ def drop_labels(
                       device=y.device if generator is None else generator.device)
     y = y.long() if y.dtype == torch.uint8 else y                          # bytes cannot hold -1
     return y.masked_fill(coin.to(y.device) < p, -1)
+
+# %% ../../nbs/2_denoising/40_guidance.ipynb #01807158
+explain_errors(__name__)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core import Step, as_int
+from ..core import Step, as_int, explain_errors
 from .samplers import as_grid, churned, predict
 
 # %% ../../nbs/2_denoising/70_higher_order.ipynb #2f128551
@@ -192,3 +192,6 @@ def unipc(
         k = min(len(past), n - i if s[-1] == 0 else order)
         x = _predictor(x, past[:k], s2)
         yield Step(i + 1, n, s2, x, new[1], i + 1)
+
+# %% ../../nbs/2_denoising/70_higher_order.ipynb #b3cf20b9
+explain_errors(__name__)

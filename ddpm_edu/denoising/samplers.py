@@ -15,7 +15,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..core import Step, as_float
+from ..core import Step, as_float, explain_errors
 
 # %% ../../nbs/2_denoising/30_samplers.ipynb #7e63d74e
 def ancestral_split(
@@ -166,3 +166,6 @@ def trajectory(
     "Run a sampler to its end and keep everything."
     rows = [getattr(step, what) for step in steps]
     return torch.stack([r for r in rows if r is not None])
+
+# %% ../../nbs/2_denoising/30_samplers.ipynb #b7c7c9b9
+explain_errors(__name__)

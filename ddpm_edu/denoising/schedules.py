@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..core import as_int
+from ..core import as_int, explain_errors
 
 # %% ../../nbs/2_denoising/10_schedules.ipynb #9e0abdc6
 def _check_betas(betas:Tensor)->Tensor:
@@ -237,3 +237,6 @@ def vp_sigmas(
 # %% ../../nbs/2_denoising/10_schedules.ipynb #91723898
 SIGMA_GRIDS = { # grids by name, each takes `(n, sigma_min, sigma_max)`
     "karras": karras_sigmas, "exponential": exponential_sigmas, "polyexponential": polyexponential_sigmas}
+
+# %% ../../nbs/2_denoising/10_schedules.ipynb #c036c84e
+explain_errors(__name__)

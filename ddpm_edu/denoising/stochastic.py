@@ -15,7 +15,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from ..core import Step, hash_seed
+from ..core import Step, explain_errors, hash_seed
 from .higher_order import log_mid, phi, second_order_step
 from .samplers import ancestral_split, as_grid, ddim, fresh_noise, predict
 
@@ -226,3 +226,6 @@ def between(self:BrownianNoise,
                          f"run down from {self.ends[1]:.0f} to {self.ends[0]:.0e}")
     a, b = math.log(s2), math.log(s)
     return (torch.stack([tree(a, b) for tree in self.trees]) / -(b - a)**.5).to(x)
+
+# %% ../../nbs/2_denoising/80_stochastic.ipynb #14131d14
+explain_errors(__name__)

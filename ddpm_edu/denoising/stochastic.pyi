@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from fastcore.basics import patch
 from torch import Tensor
-from ..core import Step, hash_seed
+from ..core import Step, explain_errors, hash_seed
 from .higher_order import log_mid, phi, second_order_step
 from .samplers import ancestral_split, as_grid, ddim, fresh_noise, predict
 

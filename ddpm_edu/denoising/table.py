@@ -9,6 +9,7 @@ __all__ = ['SAMPLERS', 'get_sampler']
 import difflib
 from collections.abc import Callable
 
+from ..core import explain_errors
 from .adaptive import dpm_adaptive, dpm_fast
 from .higher_order import dpm_2, dpmpp_2m, heun, lms, unipc
 from .samplers import ddim, ddpm, euler
@@ -31,3 +32,6 @@ def get_sampler(
     near = difflib.get_close_matches(plain.replace(" ", "_").replace("-", "_"), SAMPLERS, n=1)
     raise ValueError(f"unknown sampler {sampler!r}: "
                      f"{f'did you mean {near[0]!r}? Else ' if near else ''}choose from {', '.join(SAMPLERS)}")
+
+# %% ../../nbs/2_denoising/85_table.ipynb #91827b82
+explain_errors(__name__)

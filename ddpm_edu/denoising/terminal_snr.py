@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import Step
+from ..core import Step, explain_errors
 from .samplers import ancestral_split, beta_split, ddpm
 
 # %% ../../nbs/2_denoising/60_terminal_snr.ipynb #f86436d7
@@ -62,3 +62,6 @@ def from_infinity(
     def walk(D:Callable, x:Tensor, sigmas:Tensor, **options:Any)->Iterator[Step]:
         return (partial(_first_step, sampler) if math.isinf(sigmas[0]) else sampler)(D, x, sigmas, **options)
     return walk
+
+# %% ../../nbs/2_denoising/60_terminal_snr.ipynb #c7001b43
+explain_errors(__name__)

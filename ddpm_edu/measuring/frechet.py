@@ -18,7 +18,7 @@ from types import MethodType
 import torch
 from torch import Tensor, nn
 
-from ..core import as_int, check_range, expand, from_uint8, to_uint8
+from ..core import as_int, check_range, expand, explain_errors, from_uint8, to_uint8
 from ..data.files import ASSETS
 from ..data.idx import MNIST_FAMILY, IdxSet
 from ..models.base import evaluating
@@ -257,3 +257,6 @@ def kid(
 )->float: # 0 in the mean for images of the same kind
     "Kernel distance of two collections of images. Raises `ValueError` as `extract` does."
     return mmd(extract(images, features, protocol), extract(reference, features, name="reference"), max_size)
+
+# %% ../../nbs/6_measuring/20_frechet.ipynb #c1bcd5c8
+explain_errors(__name__)

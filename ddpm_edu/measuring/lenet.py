@@ -17,7 +17,7 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core import check_range, from_uint8
+from ..core import check_range, explain_errors, from_uint8
 from ..models.files import Saved, load_saved
 from ..training.loop import TrainState, budget, train, until
 
@@ -166,3 +166,6 @@ def show_confusion(
     write(k + .2, -.9, "recall"); write(-1.1, k, "precision", ha="right")
     ax.set(xlim=(-.5, k + .9), ylim=(k + .5, -.5), xticks=range(k),
            yticks=range(k), xlabel="seen", ylabel="asked", title=title)
+
+# %% ../../nbs/6_measuring/10_lenet.ipynb #83932e4c
+explain_errors(__name__)

@@ -10,7 +10,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import check_range, from_uint8
+from ..core import check_range, explain_errors, from_uint8
 from ..models.files import Saved, load_saved
 from ..training.loop import TrainState, budget, train, until
 

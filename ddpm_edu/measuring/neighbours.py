@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..core import check_range, from_uint8
+from ..core import check_range, explain_errors, from_uint8
 from .frechet import extract
 
 # %% ../../nbs/6_measuring/30_neighbours.ipynb #f9869621
@@ -129,3 +129,6 @@ def copied(
         kin = (kind[i, None] == kind).to(rows.device)
         return torch.cdist(rows[i], rows).masked_fill(kin, torch.inf).min(1).values
     return found.distance < part * torch.cat([apart(i) for i in used.split(500)])[back].to(found.distance)
+
+# %% ../../nbs/6_measuring/30_neighbours.ipynb #1a8ffcdc
+explain_errors(__name__)

@@ -23,7 +23,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from ..core import SeededNoise, Step, as_float, as_int, progress_bar
+from ..core import SeededNoise, Step, as_float, as_int, explain_errors, progress_bar
 from ..denoising.denoisers import dynamic_threshold, static_threshold
 from ..denoising.guidance import drop_labels, guided
 from ..denoising.samplers import final
@@ -84,7 +84,7 @@ class DenoisingModel(Saved):
     @property
     def dtype(self)->torch.dtype: # of states: float32, or float64 where the network has it
         own = (p.dtype for p in self.net.parameters() if p.is_floating_point())
-        return torch.promote_types(next(own, torch.float32), torch.float32)
+        return torch.promote_types(next(own, torch.get_default_dtype()), torch.float32)
 
     @property
     def state_shape(self)->tuple[int, ...]:  # of what samplers move: the data, or a code of them
@@ -314,3 +314,6 @@ def load(
     """Get a saved model back, with its `card`.
     Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."""
     return load_saved(name_or_path, net, device)
+
+# %% ../../nbs/4_models/20_base.ipynb #e0b88b68
+explain_errors(__name__)

@@ -16,7 +16,7 @@ from types import MethodType
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from ..core import SeededNoise, Step, as_float, as_int, progress_bar
+from ..core import SeededNoise, Step, as_float, as_int, explain_errors, progress_bar
 from ..denoising.denoisers import dynamic_threshold, static_threshold
 from ..denoising.guidance import drop_labels, guided
 from ..denoising.samplers import final

@@ -15,7 +15,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from ..core import Step, expand
+from ..core import Step, expand, explain_errors
 from ..denoising.guidance import check_guidance, guided, rescaled, with_and_without
 from .base import thresholded
 from .karras import KarrasDiffusion
@@ -98,3 +98,6 @@ def shown(self:CodeDiffusion, step:Step)->Step: # a step as users see it
     "Decoded: the state as it is, the guess as a clean one, the last state finished."
     x = self.decode(step.x, clean=False) if step.sigma else self.finish(step.x)
     return replace(step, x=x, x0=None if step.x0 is None else self.decode(step.x0))
+
+# %% ../../nbs/4_models/60_codes.ipynb #e8e41611
+explain_errors(__name__)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from ..core import Step, expand
+from ..core import Step, expand, explain_errors
 from ..denoising.guidance import check_guidance, guided, rescaled, with_and_without
 from .base import thresholded
 from .karras import KarrasDiffusion

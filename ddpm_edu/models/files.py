@@ -28,7 +28,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from ..core import default_device, write_file
+from ..core import default_device, explain_errors, write_file
 
 # %% ../../nbs/4_models/10_files.ipynb #7f2e3467
 def as_plain(
@@ -175,7 +175,7 @@ def _build(path:Path, what:str, kind:type[nn.Module], args:Any, weights:dict[str
             with torch.device("meta"), _at_most(len(weights)):
                 shapes = {k: v.shape for k, v in kind(**args).state_dict().items()}
             if shapes == {k: v.shape for k, v in weights.items()}: return _fill(path, kind(**args), weights)
-    except Exception as e: raise ValueError(f"the {what} in {path} cannot be built: {e}") from e
+    except Exception as e: raise ValueError(f"the {what} in {path} cannot be built: {e!s:.300}") from e
     odd = sorted(k for k in shapes.keys() | weights.keys()
                  if shapes.get(k) != getattr(weights.get(k), "shape", None))[0]
     have, want = (list(v) if v is not None else "nothing"
@@ -186,6 +186,9 @@ def _build(path:Path, what:str, kind:type[nn.Module], args:Any, weights:dict[str
 # %% ../../nbs/4_models/10_files.ipynb #2fbeed39
 def _fill(path:Path, net:nn.Module, weights:dict[str, Tensor])->nn.Module:
     "`net` with the weights of the file; `ValueError` that names the first one that does not fit."
+    for name, v in unwrapped(net).state_dict().items():
+        if name in weights and v.is_floating_point() != weights[name].is_floating_point():
+            raise ValueError(f"`{name}` in {path} holds {weights[name].dtype}, and the network {v.dtype}")
     try: unwrapped(net).load_state_dict(weights)
     except RuntimeError as e:
         raise ValueError(f"the weights in {path} do not fit the network: "
@@ -200,7 +203,9 @@ def _part(path:Path, config:dict[str, Any], name:str)->tuple[Any, Any, dict[str,
         raise ValueError(f"{path} describes its {name} by "
                          f"a {type(part).__name__} without class and arguments: "
                          "it was not written by `save`")
-    return part.get("class"), part.get("called") or part.get("class"), part.get("args") or {}
+    called = str(part.get("called") or part.get("class"))
+    if not called.isprintable(): called = ascii(called)         # no escapes of strangers to the terminal
+    return part.get("class"), called[:80], part.get("args") or {}
 
 # %% ../../nbs/4_models/10_files.ipynb #1ea73ff2
 def _upgraded(path:Path, config:Any)->dict[str, Any]:
@@ -263,4 +268,7 @@ def _with_net(path:Path, kind:type[Saved], args:dict[str, Any],
         net = _build(path, "network", ours, net_args, weights)
     else: _fill(path, net, weights)
     try: return kind(net, **constants, **args)
-    except Exception as e: raise ValueError(f"the model in {path} cannot be built: {e}") from e
+    except Exception as e: raise ValueError(f"the model in {path} cannot be built: {e!s:.300}") from e
+
+# %% ../../nbs/4_models/10_files.ipynb #1505e0f1
+explain_errors(__name__)

@@ -16,6 +16,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 
+from ..core import explain_errors
 from ..denoising.schedules import exponential_sigmas
 from .gaussian import GaussianDiffusion
 from .karras import KarrasDiffusion
@@ -246,3 +247,6 @@ def from_v_diffusion(
     times = exponential_sigmas(10_000, sigma_min, sigma_max)[:-1].flip(0).atan() * (2 / math.pi)
     net = ForeignNet(model, _ask_v, **_prompts(conditions, uncond), times=times.float())
     return KarrasDiffusion(net, shape, 1., sigma_min, sigma_max, "cosine", **_hidden(uncond) | options)
+
+# %% ../../nbs/4_models/70_foreign.ipynb #de59bd0e
+explain_errors(__name__)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
+from ..core import explain_errors
 from ..denoising.schedules import exponential_sigmas
 from .gaussian import GaussianDiffusion
 from .karras import KarrasDiffusion

@@ -17,7 +17,7 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core import expand
+from ..core import expand, explain_errors
 from ..denoising.samplers import ddim, ddpm, trajectory
 from ..denoising.schedules import SIGMA_GRIDS, diffusion_buffers, spaced_timesteps
 from ..denoising.terminal_snr import from_infinity
@@ -263,3 +263,6 @@ def q_posterior_mean_variance(self:GaussianDiffusion,
     "Of the state at `t - 1`, given the one at `t` and the clean data (Ho et al. 2020, eq. 6 and 7)."
     mean = expand(self.posterior_mean_coef1[t], x) * x0 + expand(self.posterior_mean_coef2[t], x) * x
     return mean, expand(self.posterior_variance[t], x), expand(self.posterior_log_variance_clipped[t], x)
+
+# %% ../../nbs/4_models/40_gaussian.ipynb #0415e006
+explain_errors(__name__)

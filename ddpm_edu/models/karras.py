@@ -19,7 +19,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from ..core import as_float, expand
+from ..core import as_float, expand, explain_errors
 from ..denoising.schedules import SIGMA_GRIDS, exponential_sigmas, vp_sigmas
 from .base import DenoisingModel, Sampling
 from .files import unwrapped
@@ -252,3 +252,6 @@ def levels(self:KarrasDiffusion,
     n, low, high = (own if v is None else v
                     for v, own in ((n_steps, 20), (sigma_min, self.sigma_min), (sigma_max, self.sigma_max)))
     return _named(SPACINGS, spacing, "spacing")(n, low, high, **options)
+
+# %% ../../nbs/4_models/50_karras.ipynb #4e9c3aec
+explain_errors(__name__)

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from ..core import as_float, expand
+from ..core import as_float, expand, explain_errors
 from ..denoising.schedules import SIGMA_GRIDS, exponential_sigmas, vp_sigmas
 from .base import DenoisingModel, Sampling
 from .files import unwrapped

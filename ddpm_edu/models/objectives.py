@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from torch import Tensor
+from ..core import explain_errors
 
 # %% ../../nbs/4_models/30_objectives.ipynb #798ae844
 class Objective(NamedTuple):
@@ -40,3 +41,6 @@ def get_objective(
     near = get_close_matches(str(name), OBJECTIVES, n=1, cutoff=.3)
     raise ValueError(f"unknown objective {name!r}{f' (did you mean {near[0]!r}?)' if near else ''}: "
                      f"choose from {', '.join(OBJECTIVES)}")
+
+# %% ../../nbs/4_models/30_objectives.ipynb #a3b2dfd6
+explain_errors(__name__)

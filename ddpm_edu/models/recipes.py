@@ -7,6 +7,7 @@
 __all__ = ['SAMPLED', 'baseline_model', 'digits_model', 'recipe_model', 'spiral_model']
 
 # %% ../../nbs/4_models/80_recipes.ipynb #4bd387ab
+from ..core import explain_errors
 from ..denoising.schedules import cosine_beta_schedule
 from ..networks.blocks import PreActBlock
 from ..networks.chain import PointNet
@@ -61,3 +62,6 @@ def spiral_model(
     "A model of points in the plane, as `spirals` that ships: thin lines need practice at low levels."
     return KarrasDiffusion(PointNet(100, width), (2,),
                            sigma_data, .005, 10., density_options=dict(mean=-1.5, std=1.4))
+
+# %% ../../nbs/4_models/80_recipes.ipynb #7868105b
+explain_errors(__name__)

@@ -17,6 +17,7 @@ from einops import rearrange
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from ..core import explain_errors
 
 # %% ../../nbs/3_networks/10_blocks.ipynb #8abf3d9b
 class KeepsPrecision(nn.Module):
@@ -292,3 +293,6 @@ class Upsample(nn.Sequential):
         out_channels:int, # channels of the result
     )->None: super().__init__(nn.Upsample(scale_factor=2, mode="nearest"),
                               nn.Conv2d(in_channels, out_channels, 3, padding=1))
+
+# %% ../../nbs/3_networks/10_blocks.ipynb #56d16c4b
+explain_errors(__name__)

@@ -11,6 +11,7 @@ from einops import rearrange
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from ..core import explain_errors
 
 class KeepsPrecision(nn.Module):
     "A module whose own buffers stay in float32 where its weights are converted to something shorter."

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
+from ..core import explain_errors
 from .blocks import Conditional, LabelEmbedding, Sinusoid, check_labels, check_times
 
 # %% ../../nbs/3_networks/20_chain.ipynb #d83a529c
@@ -166,3 +167,6 @@ def forward(self:PointNet,
     clock = self.sinusoid(t).to(x.dtype)
     conds = (clock, y) if self.num_classes else (clock,)
     return self.chain(x, *conds, **cond)
+
+# %% ../../nbs/3_networks/20_chain.ipynb #d20b67b7
+explain_errors(__name__)

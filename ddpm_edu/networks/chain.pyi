@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
+from ..core import explain_errors
 from .blocks import Conditional, LabelEmbedding, Sinusoid, check_labels, check_times
 
 def call_layer(

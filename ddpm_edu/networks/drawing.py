@@ -8,16 +8,15 @@ __all__ = ['named_layers', 'Layer', 'layer_table', 'multiply_adds', 'show_unet']
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #b5d122cb
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor, nn
+from ..core import explain_errors
 from ..viz.points import PALETTE
-from .blocks import Downsample, Upsample
-from .chain import ConditionalChain, ConditionalSkipConnection
-from .unet import UNet
+from .chain import ConditionalChain
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #98943094
 def named_layers(
@@ -40,33 +39,35 @@ class Layer(NamedTuple):
     params:int # number of its parameters
     module:nn.Module # the layer itself
 
-def _level(name:str, bottom:int)->int:
-    """The level of a layer by its name: `downsample_i` is inside `skip_i`, the other layers with number i are
-    just outside it."""
-    if name.startswith("middle"): return bottom
-    number = re.search(r"\d+", name)
-    return int(number[0]) - (not name.startswith("downsample")) if number else 0
+def _levels(paths:list[str])->list[int]:
+    """The level of each layer: the skips that its path leads through; in a flat network by the number in its
+    name, of which `downsample_i` is one level deeper than the others."""
+    if any("skip_" in p for p in paths): return [p.count("skip_") for p in paths]
+    names = [p.split(".")[-1] for p in paths]
+    numbers = [int(m[0]) - (not name.startswith("downsample")) if (m := re.search(r"\d+", name)) else 0
+               for name in names]
+    return [max(numbers) if name.startswith("middle") else k for name, k in zip(names, numbers)]
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #8035603f
 def layer_table(
-    net:UNet, # the network
+    net:nn.Module, # a `UNet`, or another network for images that is a nest of chains
     size:tuple[int, int]=(28, 28), # height and width of the images
 )->list[Layer]: # the layers in the order in which they run
     """The layers with their output shapes, without any arithmetic.
-    Raises `TypeError` for other networks, `ValueError` as `check_size`."""
-    if not isinstance(net, UNet):
+    Raises `TypeError` for other networks, `ValueError` for images that do not fit."""
+    out:dict[nn.Module, Any] = {}
+    paths, channels = list(named_layers(net)), getattr(net, "in_channels", None)
+    if not paths or not isinstance(channels, int):
         raise TypeError(f"a {type(net).__name__} has no levels to show: pass a `UNet`")
-    out, bottom, paths = {}, (net.divisor // net.patch_size).bit_length(), list(named_layers(net))
     meta = {k: v.detach().to("meta") for k, v in [*net.named_parameters(), *net.named_buffers()]}
-    inputs = torch.empty(1, net.in_channels, *size, device="meta"), torch.zeros(1, device="meta")
+    inputs = torch.empty(1, channels, *size, device="meta"), torch.zeros(1, device="meta")
     hooks = [layer.register_forward_hook(lambda m, args, y: out.update({m: tuple(y.shape[1:])}))
              for _, layer in paths]
     try: torch.func.functional_call(net, meta, inputs)
     finally:
         for h in hooks: h.remove()
-    return [Layer(_level(path.split(".")[-1], bottom),
-                  path.split(".")[-1], out[layer], sum(p.numel() for p in layer.parameters()), layer)
-            for path, layer in paths]
+    return [Layer(level, path.split(".")[-1], out[layer], sum(p.numel() for p in layer.parameters()), layer)
+            for level, (path, layer) in zip(_levels([path for path, _ in paths]), paths)]
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #05152420
 def multiply_adds(
@@ -88,11 +89,11 @@ def multiply_adds(
 # %% ../../nbs/3_networks/40_drawing.ipynb #b200883d
 _COLOURS = {"block": 0, "change of size": 1, "attention": 2, "convolution": 5}   # in the palette
 
-def _kind(layer:nn.Module)->str:
-    "What kind of layer it is, for its colour."
-    if isinstance(layer, Downsample | Upsample): return "change of size"
-    return ("attention" if isinstance(layer, ConditionalSkipConnection)
-            else "convolution" if isinstance(layer, nn.Conv2d) else "block")
+def _kind(r:Layer)->str:
+    "What kind of layer it is, for its colour; a block with attention in it counts as attention."
+    if r.name.startswith(("downsample", "upsample")): return "change of size"
+    if any("attention" in name for name in (r.name, *dict(r.module.named_modules()))): return "attention"
+    return "convolution" if isinstance(r.module, nn.Conv2d) else "block"
 
 # left, middle, width and height of each layer's bar
 def _boxes(rows:list[Layer])->list[tuple[float, float, float, float]]:
@@ -106,19 +107,23 @@ def _boxes(rows:list[Layer])->list[tuple[float, float, float, float]]:
     return [(sum(w + 3 for w, _ in size[:i]), middle[r.level], *size[i]) for i, r in enumerate(rows)]
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #946a312e
-def _mark_level(ax:Axes, rows:list[Layer], boxes:list[tuple[float, ...]], right:float, total:int)->None:
-    """Draw the skip of one level, from its last `down` to its first `up`, and write on the right what the
-    level holds."""
-    down, up = ([b for r, b in zip(rows, boxes) if r.name.startswith(side)] for side in ("down_", "up_"))
-    if up: ax.plot((down[-1][0] + down[-1][2], up[0][0]), (boxes[0][1],) * 2, "k:", lw=1)
-    params, (c, h, w) = (sum(r.params for r in rows),
-                         max((r.shape for r in rows if _kind(r.module) == "block"), key=lambda s: s[0]))
-    ax.text(right, boxes[0][1], f"{h}×{w}, up to {c} channels\n{params:,} parameters ({params / total:.0%})",
+def _mark_level(ax:Axes, level:int, rows:list[Layer], boxes:Sequence[tuple[float, ...]], total:int)->None:
+    """Draw the skip of one level, from its last layer before the deeper ones to its first one after them, and
+    write on the right what the level holds."""
+    here, deeper = ([i for i, r in enumerate(rows) if test(r.level)] for test in (level.__eq__, level.__lt__))
+    y = boxes[here[0]][1]
+    if deeper:
+        before, after = boxes[deeper[0] - 1], boxes[deeper[-1] + 1]
+        ax.plot((before[0] + before[2], after[0]), (y, y), "k:", lw=1)
+    params = sum(rows[i].params for i in here)
+    c, h, w = max((rows[i].shape for i in here if _kind(rows[i]) in ("block", "attention")),
+                  key=lambda s: s[0])
+    ax.text(boxes[-1][0] + 5, y, f"{h}×{w}, up to {c} channels\n{params:,} parameters ({params / total:.0%})",
             fontsize=7, va="center")
 
 # %% ../../nbs/3_networks/40_drawing.ipynb #d6965a4b
 def show_unet(
-    net:UNet, # the network
+    net:nn.Module, # a `UNet`, or another network for images that is a nest of chains
     size:tuple[int, int]=(28, 28), # height and width of the images
     ax:Axes|None=None, # where to draw; a new figure if `None`
 )->Axes: # what was drawn on
@@ -127,14 +132,15 @@ def show_unet(
     rows, total = layer_table(net, size), sum(p.numel() for p in net.parameters())
     boxes, ax = _boxes(rows), ax or plt.subplots(figsize=(7.4, 3), layout="constrained")[1]
     for r, (x, y, w, h) in zip(rows, boxes):
-        ax.bar(x, h, w, y - h / 2, align="edge", color=PALETTE[_COLOURS[_kind(r.module)]], ec="white")
+        ax.bar(x, h, w, y - h / 2, align="edge", color=PALETTE[_COLOURS[_kind(r)]], ec="white")
         ax.text(x + w / 2, y - h / 2 - 1, r.name, rotation=90, fontsize=6, ha="center", va="top")
-    for level in range(rows[len(rows) // 2].level + 1):
-        i = [i for i, r in enumerate(rows) if r.level == level]
-        _mark_level(ax, [rows[j] for j in i], [boxes[j] for j in i], boxes[-1][0] + 5, total)
+    for level in range(max(r.level for r in rows) + 1): _mark_level(ax, level, rows, boxes, total)
     for kind, number in _COLOURS.items(): ax.bar(0, 0, color=PALETTE[number], label=kind)
     ax.set_title(f"{type(net).__name__}: {len(rows)} layers, {total:,} parameters", fontsize=9, loc="left")
     ax.axis("off")
     ax.legend(fontsize=7, frameon=False, ncol=4, handlelength=1,
               columnspacing=1, loc="lower right", bbox_to_anchor=(1, 1))
     return ax
+
+# %% ../../nbs/3_networks/40_drawing.ipynb #ba117ea7
+explain_errors(__name__)

@@ -12,6 +12,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from ..core import explain_errors
 from . import blocks
 from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock
 from .blocks import TimeEmbedding, Upsample, check_labels, check_times
@@ -103,8 +104,7 @@ class UNet(nn.Module, UNetConfig):
     def check_size(self:UNet,
         shape:Sequence[int], # shape of the images [B, C, H, W]
     )->None:
-        """Raise `ValueError` for images that this network cannot take: wrong channels, or a side that cannot be
-        halved often enough."""
+        "Raise `ValueError` for images that this network cannot take."
         ...
     def embed(self:UNet,
         t:Tensor, # times 0 ... T-1, long or float, [B]
@@ -128,4 +128,15 @@ class UNet(nn.Module, UNetConfig):
         times or labels that do not fit."""
         ...
 
-__all__ = ['COMBINE', 'middle_layers', 'UNetConfig', 'block_class', 'UNet']
+def check_images(
+    shape:Sequence[int], # shape of the images [B, C, H, W]
+    in_channels:int, # channels that the network takes
+    divisor:int, # what both sides must be divisible by
+    patch_size:int=1, # squares of this many pixels a side are folded into channels
+    levels:str="channel_multipliers", # the argument that makes the levels, for the message
+)->None:
+    """Raise `ValueError` for images that a network cannot take: wrong channels, or a side that cannot be
+    halved often enough."""
+    ...
+
+__all__ = ['COMBINE', 'middle_layers', 'UNetConfig', 'block_class', 'UNet', 'check_images']

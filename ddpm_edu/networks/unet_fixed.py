@@ -12,6 +12,7 @@ from typing import Any
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from ..core import explain_errors
 from .blocks import Conditional, Downsample, ResBlock, Upsample, check_times
 from .chain import ConditionalChain, call_layer, cat_channels
 from .drawing import named_layers
@@ -111,3 +112,6 @@ def copy_weights(
                              f"build both with the same arguments")
     target.load_state_dict({key: weights[theirs[name]] for name, key in ours.items()})
     return target
+
+# %% ../../nbs/3_networks/50_unet_fixed.ipynb #c9e419ff
+explain_errors(__name__)

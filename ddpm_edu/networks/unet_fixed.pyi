@@ -7,6 +7,7 @@ from functools import partial
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from ..core import explain_errors
 from .blocks import Conditional, Downsample, ResBlock, Upsample, check_times
 from .chain import ConditionalChain, call_layer, cat_channels
 from .drawing import named_layers

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..core import explain_errors
 from ..data.augment import hsv_to_rgb, rgb_to_hsv
 from ..data.sets import TensorData
 
@@ -187,3 +188,6 @@ def main_hue(
     h, chroma, _ = rgb_to_hsv(x.float())
     votes = torch.zeros(len(x), 6).scatter_add_(1, ((6 * h).round() % 6).long().flatten(1), chroma.flatten(1))
     return votes.argmax(1)
+
+# %% ../../nbs/7_sprites/10_drawn.ipynb #132034ff
+explain_errors(__name__)

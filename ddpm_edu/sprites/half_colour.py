@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..core import explain_errors
 from ..models.codes import CodeDiffusion
 
 # %% ../../nbs/7_sprites/30_half_colour.ipynb #908eb8c0
@@ -107,3 +108,6 @@ class HalfColourDiffusion(CodeDiffusion):
     def finish(self, z:Tensor)->Tensor: # `[B, 3, H, W]`
         "The pictures that finished codes `[B, 6, H/2, W/2]` stand for."
         return few_colours(self.decode(z), self.colours) if self.colours else self.decode(z)
+
+# %% ../../nbs/7_sprites/30_half_colour.ipynb #a912534c
+explain_errors(__name__)

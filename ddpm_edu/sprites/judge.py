@@ -15,7 +15,7 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core import to_uint8
+from ..core import explain_errors, to_uint8
 from ..data.augment import rotate_hue
 from ..models.files import Saved, load_saved
 from ..measuring.frechet import extract, frechet_distance, mmd, moments
@@ -127,3 +127,6 @@ def sprite_score(
     with torch.no_grad(): faulty = (by.heads[0](f.float()).argmax(1) != 0).double().mean().item()
     return SpriteScore(mmd(f, r), frechet_distance(*moments(f), *moments(r)),
                        *compare_manifolds(r.float(), f.float()), faulty)
+
+# %% ../../nbs/7_sprites/40_judge.ipynb #bd8fc01c
+explain_errors(__name__)

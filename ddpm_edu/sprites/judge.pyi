@@ -9,7 +9,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import to_uint8
+from ..core import explain_errors, to_uint8
 from ..data.augment import rotate_hue
 from ..models.files import Saved, load_saved
 from ..measuring.frechet import extract, frechet_distance, mmd, moments

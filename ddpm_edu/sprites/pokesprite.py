@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from ..core import write_file
+from ..core import explain_errors, write_file
 from ..data.files import ASSETS, cache_folder, fetch, read_members, short_reason
 from .drawn import HUES, Sprites, main_hue, place
 
@@ -229,3 +229,6 @@ def pokemon(
     y, classes = _combined({name: known[name]() for name in chosen})
     return Sprites(found["x"][at], y, classes, [a.name for a in e],
                    [a.species for a in e], found["shrunk"][at])
+
+# %% ../../nbs/7_sprites/20_pokesprite.ipynb #4809347a
+explain_errors(__name__)

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core import as_float, as_int, check_range, default_device, progress_bar
+from ..core import as_float, as_int, check_range, default_device, explain_errors, progress_bar
 from ..data.loaders import as_batch
 from ..models.base import evaluating
 
@@ -380,3 +380,6 @@ def _run(
         if mean is not None: model.load_state_dict(mean.state_dict())
         model.eval()
     return log
+
+# %% ../../nbs/5_training/10_loop.ipynb #11d8497e
+explain_errors(__name__)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
+from ..core import explain_errors
 
 # %% ../../nbs/5_training/20_optimizers.ipynb #8ffc1c50
 @torch.no_grad()
@@ -97,3 +98,6 @@ def muon(
         both.append(torch.optim.Adam(rest, adam_lr, betas=(.9, .99),
                                      fused=rest[0].device.type in ("cpu", "cuda")))
     return CombinedOptimizer(both)
+
+# %% ../../nbs/5_training/20_optimizers.ipynb #8a6d647d
+explain_errors(__name__)

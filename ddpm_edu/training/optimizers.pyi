@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
+from ..core import explain_errors
 
 def orthogonalised(
     G:Tensor, # `[..., n, m]` a matrix, or a stack of them

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ..core import default_device, set_seed
+from ..core import default_device, explain_errors, set_seed
 from ..viz.film import animate, strip_grid
 from ..viz.pictures import grid, save_image
 from ..data.idx import digits
@@ -149,3 +149,6 @@ def main(
 
 if __name__ == "__main__" and "ipykernel" not in sys.modules and "IPython" not in sys.modules:
     sys.exit(main())
+
+# %% ../../nbs/8_using/90_demo.ipynb #a7c6628d
+explain_errors(__name__)

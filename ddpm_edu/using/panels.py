@@ -21,7 +21,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from ..core import Step
+from ..core import Step, explain_errors
 from ..viz.film import spread_frames
 from ..viz.pictures import enlarge, grid, show_images, to_pillow
 from ..denoising.table import SAMPLERS, get_sampler
@@ -312,3 +312,6 @@ def _parts(widget:ipywidgets.Widget)->list[ipywidgets.Widget]:
 
 @patch
 def _repr_mimebundle_(self:GuidanceExplorer, **kwargs:Any)->Any: return self.box._repr_mimebundle_(**kwargs)
+
+# %% ../../nbs/8_using/10_panels.ipynb #a7a863d7
+explain_errors(__name__)

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from ..core import Step, write_file
+from ..core import Step, explain_errors, write_file
 from .pictures import check_ending, checked_images, draw_sheet, enlarge, grid, to_pillow
 from .points import GREY, checked_points, point_colours, scatter
 
@@ -199,3 +199,6 @@ def animate(
     if path is not None: write_file(path, blob)
     from IPython.display import Image as GIF
     return GIF(data=blob, format="gif")
+
+# %% ../../nbs/0_ground/40_film.ipynb #b972015c
+explain_errors(__name__)

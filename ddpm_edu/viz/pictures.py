@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 from torch import Tensor
 
-from ..core import as_int, to_uint8, write_file
+from ..core import as_int, explain_errors, to_uint8, write_file
 
 # %% ../../nbs/0_ground/20_pictures.ipynb #a0d8f111
 def checked_images(x:Tensor)->Tensor:
@@ -120,3 +120,6 @@ def save_image(
     scale, buffer = as_int(scale, "scale", 1), BytesIO()
     enlarge(to_pillow(x, ncol), scale).save(buffer, "PNG", optimize=True)
     return write_file(path, buffer.getvalue())
+
+# %% ../../nbs/0_ground/20_pictures.ipynb #2d461b03
+explain_errors(__name__)

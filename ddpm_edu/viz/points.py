@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
+from ..core import explain_errors
 
 # %% ../../nbs/0_ground/30_points.ipynb #72a3f783
 # blue, vermilion, green, purple, orange, sky blue, black, yellow
@@ -89,3 +90,6 @@ def plot_curves(
            xscale="log" if logx else "linear", yscale="log" if logy else "linear")
     ax.spines[["top", "right"]].set_visible(False); ax.grid(alpha=.3); ax.title.set_fontsize(10)
     if len(curves) > 1: ax.legend(fontsize=8, frameon=False)
+
+# %% ../../nbs/0_ground/30_points.ipynb #3b05718f
+explain_errors(__name__)
