@@ -141,7 +141,7 @@ def _pixels_only(blob:bytes)->bytes:
 # %% ../../nbs/1_data/45_decode.ipynb #1cdfc385
 class Room:
     "Room for `n` bytes at a time, whatever the number of threads."
-    def __init__(self, n:int): self.n, self.used, self.changed = n, 0, threading.Condition()
+    def __init__(self, n:int): self.n, self.used, self.changed = as_int(n, "n", 1), 0, threading.Condition()
 
     @contextmanager
     def take(self,
@@ -169,6 +169,8 @@ def decode_image(
 )->np.ndarray|str: # uint8 `[channels, height, width]`, or the reason why there is no picture
     "The picture in an image file of one of `FORMATS`; of several in a file, the first."
     from PIL import Image, UnidentifiedImageError
+    check_fit(size, channels, fit, background)
+    if not isinstance(blob, bytes): raise ValueError(f"`blob` is a {type(blob).__name__}: give a file's bytes")
     if not blob: return "empty file"
     Image.init()
     try:
