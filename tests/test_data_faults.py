@@ -19,6 +19,9 @@ from ddpm_edu import digits, fashion
 from ddpm_edu.data import files, idx as data
 
 
+ORIGINAL = {of.title: of.mirrors for of in data.MNIST_FAMILY.values()}  # the tests put others in their place
+
+
 def idx(x):
     "The bytes of an IDX file."
     return bytes([0, 0, 8, x.ndim]) + b"".join(n.to_bytes(4, "big") for n in x.shape) + x.numpy().tobytes()
@@ -378,3 +381,40 @@ except OSError as e: print(e)
     assert re.match(r"cannot write in the cache .* \(File too large\): make room",
                     run.stdout), (run.stdout, run.stderr)
     assert held(tmp_path / "c") == []
+
+
+# at the door
+
+def test_all_mirrors_are_asked_over_https():
+    assert len(ORIGINAL) >= 2 and all(ORIGINAL.values())
+    assert all(m.startswith("https://") for mirrors in ORIGINAL.values() for m in mirrors)
+
+
+@pytest.mark.parametrize("wrong", ["test", "train", "", None, 2, 0.5, []])
+def test_which_images_is_a_truth_value(wrong):
+    for ask in (digits, fashion):
+        with pytest.raises(ValueError, match="write train=True or train=False; train=False gives the test"):
+            ask(wrong)
+    with pytest.raises(ValueError, match="write full=True or full=False"): digits(full=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["", 7, b"a", ["a"], "~nobody-of-this-name/a"])
+def test_a_folder_is_a_folder(wrong):
+    for ask in (digits, fashion):
+        with pytest.raises(ValueError, match="give a folder with the official files as text"): ask(path=wrong)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_files_that_would_fill_the_memory(official, tmp_path, plain):
+    "A gigabyte of zeros, packed or with holes, is refused before its sum is taken."
+    for name, blob in packed(official).items(): (tmp_path / name).write_bytes(blob)
+    if plain:
+        with open(tmp_path / IMAGES, "wb") as f: f.truncate(2**40)
+    else: (tmp_path / TRAIN[0]).write_bytes(gzip.compress(bytes(2**26), 1) * 16)
+    with pytest.raises(ValueError, match="more than (the limit .* of )?47,040,016"): digits(path=tmp_path)
+
+
+def test_a_home_that_is_nobodys(monkeypatch):
+    import pooch
+    monkeypatch.setattr(pooch, "os_cache", lambda name: Path("~/.cache") / name)  # where no home can be found
+    assert files.cache_folder().is_absolute() and not files.cache_folder().is_relative_to(Path.cwd())

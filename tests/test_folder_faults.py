@@ -2,11 +2,15 @@
 filled."""
 import io
 import os
+import struct
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 import warnings
 import zipfile
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +20,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from ddpm_edu import GaussianDiffusion, TensorData, UNet, cosine_beta_schedule, fit, image_folder
-from ddpm_edu.data import EXTENSIONS, fit_image, folder as chapter, safe_members
+from ddpm_edu.data import EXTENSIONS, Room, fit_image, folder as chapter, safe_members
 
 
 def picture(i=0, w=24, h=24, mode="RGB"):
@@ -59,7 +63,8 @@ def test_a_good_folder_needs_no_warning(folder):
     assert len(d) == 5 and d.shape == (3, 16, 16) and d.skipped == {} and d.x.dtype == torch.uint8
 
 
-@pytest.mark.parametrize("ending", EXTENSIONS)
+@pytest.mark.parametrize("ending",
+                         [e for e in EXTENSIONS if e != ".psd"])  # which Pillow reads and does not write
 @pytest.mark.parametrize("upper", [False, True])
 def test_every_ending_is_read(tmp_path, ending, upper):
     name = tmp_path / f"a{ending.upper() if upper else ending}"
@@ -202,6 +207,218 @@ def test_non_square_images_train(folder):
     assert fit(model, d, batch_size=5, steps=2,
                device="cpu")["steps"] == 2 and model.sample(2, n_steps=2).shape == (2, 3, 16, 32)
     t = TensorData(d.x); assert t.shape == (3, 16, 32) and next(t.batches(5))[0].shape == (5, 3, 16, 32)
+
+
+# what is not there, not all there, or there twice
+
+def test_what_is_left_out_is_named(folder):
+    for name in ("a.heic", "b.xyz", "noend", "c.eps"): (folder / name).touch()
+    (folder / "sub").mkdir(); (folder / "sub" / "d.cr2").touch()
+    for silent in ("README", "labels.csv", ".hidden.heic", "x.json"): (folder / silent).touch()
+    with pytest.warns(UserWarning, match=r"Other files in .* are left out \(5\): ") as w: d = load(folder)
+    left = {"a.heic", "b.xyz", "noend", "c.eps", "sub/d.cr2"}
+    assert len(w) == 1 and set(d.skipped) == left and len(d) == 5
+    assert all(n in str(w[0].message) for n in left)
+    path = folder.parent / "a.zip"
+    with zipfile.ZipFile(path, "w") as z:
+        for p in folder.rglob("*"): z.write(p, p.relative_to(folder).as_posix())
+    with pytest.warns(UserWarning, match=r"left out \(5\): "): again = load(path)
+    assert set(again.skipped) == left and torch.equal(again.x, d.x)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs long paths")
+def test_folders_that_no_path_reaches_are_named(folder):
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("d" * 200, dir_fd=at); below = os.open("d" * 200, os.O_RDONLY,
+                                                        dir_fd=at); os.close(at); at = below
+    os.close(at)
+    with pytest.warns(UserWarning, match=r"left out \(1\): .*too long") as w: assert len(load(folder)) == 5
+    assert len(str(w[0].message)) < 600
+
+
+@pytest.mark.parametrize("name", ["\x1b[2Jb.png", "a\nb.png", "\u202egnp.a.png"])
+def test_names_do_not_reach_the_terminal_raw(folder, name):
+    try: (folder / name).write_bytes(b"?"); (folder / f"{name}.heic").touch()
+    except OSError as e: pytest.skip(f"the file system does not: {e}")
+    with pytest.warns(UserWarning, match="left out") as w: d = load(folder)
+    assert str(w[0].message).isprintable() and name in d.skipped        # the data have the real name
+
+
+@pytest.mark.parametrize("wrong", ["", None, 7, b"a", "a\0b", "~nobody-of-this-name/a", ["a"]])
+def test_a_path_is_a_path(wrong):
+    with pytest.raises(ValueError, match="give a folder or an archive as text"): load(wrong)
+
+
+# transparency of every depth, by files made byte by byte
+
+def raw_png(colour, depth, rows, *chunks):
+    "A PNG of given rows of bytes."
+    part = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I",
+            zlib.crc32(kind + data))
+    width = len(rows[0]) * 8 // (depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour])
+    head = struct.pack(">IIBBBBB", width, len(rows), depth, colour, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + r for r in rows))
+    return (b"\x89PNG\r\n\x1a\n" + part(b"IHDR", head) + b"".join(part(*c) for c in chunks) + part(b"IDAT",
+            pixels)
+            + part(b"IEND", b""))
+
+
+CLEAR = {  # a clear half and a half that is not, and the colour of the other half
+    "grey 1": (raw_png(0, 1, [b"\xf0"] * 8, (b"tRNS", b"\0\1")), 0),
+         "grey 2": (raw_png(0, 2, [b"\xaa\x00"] * 8, (b"tRNS", b"\0\2")), 0),
+    "grey 4": (raw_png(0, 4, [b"\x77\x77\xff\xff"] * 8, (b"tRNS", b"\0\7")), 255),
+    "grey 8": (raw_png(0, 8, [b"\x07" * 4 + b"\x66" * 4] * 8, (b"tRNS", b"\0\7")), 0x66),
+    "grey 16": (raw_png(0, 16, [b"\x12\x34" * 4 + b"\x66\x66" * 4] * 8, (b"tRNS", b"\x12\x34")), 0x66),
+    "colour 8": (raw_png(2, 8, [b"\1\2\3" * 4 + b"\x66" * 12] * 8, (b"tRNS", b"\0\1\0\2\0\3")), 0x66),
+    "colour 16": (raw_png(2, 16, [b"\1\2\3\4\5\6" * 4 + b"\x66" * 24] * 8, (b"tRNS", b"\1\2\3\4\5\6")), 0x66),
+    "palette": (raw_png(3, 8, [b"\0" * 4 + b"\1" * 4] * 8, (b"PLTE", b"\1\2\3\x66\x66\x66"),
+                        (b"tRNS", b"\0")), 0x66),
+    "grey with alpha 16": (raw_png(4, 16, [b"\1\2\0\0" * 4 + b"\x66\x66\xff\xff" * 4] * 8), 0x66),
+    "colour with alpha 16": (raw_png(6, 16,
+                                     [b"\1\2\3\4\5\6\0\0" * 4 + (b"\x66" * 6 + b"\xff\xff") * 4] * 8), 0x66)}
+
+
+@pytest.mark.parametrize("depth", CLEAR)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_transparency_of_every_depth_is_seen(tmp_path, depth, channels):
+    blob, other = CLEAR[depth]; (tmp_path / "a.png").write_bytes(blob)
+    for background, value in (("white", 255), ("black", 0)):
+        x = load(tmp_path, size=8, channels=channels, background=background, cache=False).x[0]
+        assert (x[:, :, :4] == value).all() and (x[:, :, 4:] == other).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "RGBa", "La", "P", "RGB", "L", "1", "I;16"])
+def test_transparency_of_every_mode_is_seen(mode):
+    im = Image.new("RGBA", (8, 8), (0, 0, 0, 0)); im.paste((102, 102, 102, 255), (4, 0, 8, 8))
+    if mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        im = im.convert("LA").convert(mode) if mode == "La" else im.convert(mode)
+    elif mode == "I;16":
+        im = Image.fromarray(np.repeat(np.array([[7] * 4 + [102 * 257] * 4], np.uint16), 8,
+                                       0)); im.info["transparency"] = 7
+    elif mode == "P":
+        im = im.convert("RGB").quantize(2); clear = im.getpixel((0, 0)); im.info["transparency"] = clear
+    else:
+        halves = Image.fromarray(np.array([[False] * 4 + [True] * 4] * 8))
+        im = im.convert("RGB").convert(mode) if mode != "1" else halves
+        im.info["transparency"] = im.getpixel((0, 0))
+    assert im.mode == mode
+    x = fit_image(im, 8)
+    assert (x[:, :, :4] == 255).all() and (x[:, :, 4:] == (255 if mode == "1" else 102)).all()
+
+
+def tiff(photometric, bits, data):
+    "A TIFF of grey numbers, 8 to a row."
+    tags = [(256, 8), (257, 1), (258, bits), (259, 1), (262, photometric), (273, 8 + 2 + 12 * 9 + 4),
+            (277, 1), (278, 1), (279, len(data))]
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", 9) + b"".join(struct.pack("<HHII", t, 4, 1, v) for t,
+            v in tags) + bytes(4) + data
+
+
+def test_depths_of_tiffs(tmp_path):
+    ramp = np.arange(8, dtype=np.uint16) * 9362; short = 2 * (np.arange(8) * 585)  # twelve bits: 0 … 4095
+    short = np.minimum(np.arange(8) * 585, 4095)
+    packed = b"".join(bytes((a >> 4, (a & 15) << 4 | b >> 8, b & 255)) for a,
+                      b in short.reshape(4, 2).tolist())
+    for name, blob in (("a", tiff(1, 16, ramp.tobytes())), ("b", tiff(0, 16, ramp.tobytes())),
+                       ("c", tiff(1, 12, packed))):
+        (tmp_path / f"{name}.tif").write_bytes(blob)
+    a, b, c = load(tmp_path, size=(1, 8), channels=1, cache=False).x[:, 0, 0].int()
+    assert (a + b == 255).all() and (a - c).abs().max() <= 1 and a.max() == 255
+
+
+# notes beside the pixels
+
+def noted(kind):
+    "A picture whose notes are spoiled, in many ways."
+    png, jpg = io.BytesIO(), io.BytesIO(); picture().save(png, "PNG"); picture().save(jpg, "JPEG", quality=95)
+    png, jpg = png.getvalue(), jpg.getvalue()
+    def part(name, data, crc=None): return struct.pack(">I", len(data)) + name + data + struct.pack(">I",
+            zlib.crc32(name + data) if crc is None else crc)
+    def app(n, data): return jpg[:2] + b"\xff" + bytes([n]) + struct.pack(">H",
+            len(data) + 2) + data + jpg[2:]
+    notes = {"text sum": part(b"tEXt", b"a\0b", 7), "text bomb": part(b"zTXt",
+            b"a\0\0" + zlib.compress(bytes(2**21))),
+             "text flood": part(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**20))) * 70,
+             "profile": part(b"iCCP", b"a\0\0nonsense"),
+             "profile bomb": part(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**26))),
+             "exif sum": part(b"eXIf", b"MM\0*\0\0\0\x08", 7),
+             "exif": part(b"eXIf", b"II*\0\xff\xff\xff\xff"), "size": part(b"pHYs", b"x"),
+             "animation": part(b"acTL", bytes(8)), "time": part(b"tIME", b"")}
+    if kind in notes: return png, png[:33] + notes[kind] + png[33:]
+    return jpg, {"jpg exif": app(0xe1, b"Exif\0\0II*\0\xff\xff\xff\xff"),
+                 "jpg many": app(0xe2, b"MPF\0II*\0\x08\0\0\0\1\0\1\xb0\xff"),
+                     "jpg photoshop": app(0xed, b"Photoshop 3.0\x008BIM\x03\xed\0"),
+                 "jpg profile": app(0xe2, b"ICC_PROFILE\0"),
+                     "jpg comment": app(0xfe, b"\xff" * 99)}[kind]
+
+
+@pytest.mark.parametrize("kind", ["text sum", "text bomb", "text flood", "profile", "profile bomb",
+                                  "exif sum", "exif", "size", "animation", "time",
+                                  "jpg exif", "jpg many", "jpg photoshop", "jpg profile", "jpg comment"])
+def test_a_spoiled_note_costs_no_pixels(tmp_path, kind):
+    for name, blob in zip("ab", noted(kind)):
+        (tmp_path / f"{name}.png").write_bytes(blob)                    # the ending does not count
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore"); clean, x = load(tmp_path, cache=False).x
+    assert torch.equal(x, clean)
+
+
+def test_a_camera_is_heard_beside_spoiled_notes(tmp_path):
+    right = Image.new("RGB", (16, 16), "white"); right.paste("red",
+            (0, 0, 8, 4)); exif = Image.Exif(); exif[0x112] = 6
+    for kind in ("PNG", "JPEG"):
+        f = io.BytesIO(); right.transpose(Image.Transpose.ROTATE_90).save(f, kind, exif=exif,
+                quality=95); blob = f.getvalue()
+        bad = b"\0\0\0\3tEXta\0bXXXX" if kind == "PNG" else b"\xff\xed\0\x06\xff\xff\xff\xff"
+        at = 33 if kind == "PNG" else 2
+        (tmp_path / f"a.{kind.lower()}").write_bytes(blob[:at] + bad + blob[at:])
+    x = load(tmp_path, cache=False).x.int()
+    assert (x - fit_image(right, 16).int()).abs().float().mean() < 4
+
+
+# room, and whose file it is
+
+def test_threads_share_the_room():
+    room, most, lock = Room(100), [0], threading.Lock()
+    def work(n):
+        with room.take(n):
+            with lock: most[0] = max(most[0], room.used)
+            time.sleep(.002)
+    threads = [threading.Thread(target=work, args=(n,)) for n in (60, 50, 100, 1, 99, 30, 70, 40) * 4]
+    for t in threads: t.start()
+    for t in threads: t.join(10)
+    assert most[0] <= 100 and room.used == 0 and not any(t.is_alive() for t in threads)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "zero", "holes", "device", "folder"])
+def test_what_is_no_file_is_not_read(folder, kind):
+    bad = folder / "x.png"
+    try:
+        {"pipe": os.mkfifo, "zero": lambda p: p.symlink_to("/dev/zero"), "folder": Path.mkdir,
+         "device": lambda p: os.mknod(p, 0o20666, os.makedev(1, 5)),
+         "holes": lambda p: open(p, "wb").truncate(2**40)}[kind](bad)
+    except (OSError, AttributeError) as e: pytest.skip(f"not here: {e}")
+    if kind == "folder": assert len(quietly(folder)) == 5; return
+    with pytest.warns(UserWarning,
+                      match=r"x.png \((no regular file|1,099,511,627,776 bytes, more than the limit)"):
+        assert len(load(folder)) == 5
+    bad.unlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("memory", [10**9, 100])
+def test_a_cache_of_another_user_is_not_used(folder, tmp_path, memory):
+    shared = tmp_path / "shared"; good = load(folder, cache=False); load(folder, cache=shared, memory=memory)
+    file, = shared.iterdir()
+    file.write_bytes(b"\0" + file.read_bytes()[1:])
+    assert torch.equal(load(folder, cache=shared, memory=memory).x,
+                       good.x)  # the sum says that it is spoiled, mapped too
+    os.chown(file, 65_534, -1); stamp = file.stat().st_ino
+    for mode, same in ((0o755, True), (0o777, False)):
+        shared.chmod(mode)
+        assert torch.equal(load(folder, cache=shared, memory=memory).x, good.x)
+        assert (file.stat().st_ino == stamp) == same or any(p.stat().st_mode & 2 for p in shared.parents)
 
 
 # the cache
@@ -456,3 +673,38 @@ def test_bad_images_in_an_archive_are_skipped_as_in_a_folder(tmp_path, kind):
                 [("a.png", png()), ("b.png", b""), ("__MACOSX/._a.png", b"x"), ("日本.png", png())])
     with pytest.warns(UserWarning, match=r"1 of 3 images in .*b.png \(empty file\)"):
         assert load(path).names == ("a.png", "日本.png")
+
+
+def test_options_of_archives_are_options_of_folders(tmp_path):
+    path = make(tmp_path / "a.zip", [(f"{i}.png", png()) for i in range(5)])
+    for option, match in ((dict(max_files=4), "raise `max_files`"), (dict(max_total=10), "raise `max_total`"),
+                          (dict(max_file=10), "raise `max_file`")):
+        with pytest.raises(ValueError, match=match): load(path, **option)
+    with tarfile.open(tmp_path / "b.tar", "w") as t:
+        i = tarfile.TarInfo("link.png"); i.type, i.linkname = tarfile.SYMTYPE, "/etc/passwd"; t.addfile(i)
+        i = tarfile.TarInfo("a.png"); i.size = len(png()); t.addfile(i, io.BytesIO(png()))
+    with pytest.raises(ValueError, match="skip_links=True"): load(tmp_path / "b.tar")
+    with pytest.warns(UserWarning, match=r"left out \(1\): link.png \(a link or device\)"):
+        assert load(tmp_path / "b.tar", skip_links=True).names == ("a.png",)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_in_archives(tmp_path, kind):
+    path = make(tmp_path / kind, [("cats\\1.png", png()), ("dogs/2.png", b"?"), ("./dogs//2.png", png()),
+                                  ("2024-05-01T12:30:00.png", png()),
+                                  ("x/" * 2000 + "long.png", png())])
+    with pytest.warns(UserWarning, match="earlier copy") as w: d = load(path, labels=True)
+    assert d.classes == ("cats", "dogs", "x") and d.names[1:3] == ("cats/1.png",
+            "dogs/2.png") and d.y.tolist() == [-1, 0, 1, 2]
+    assert len(str(w[0].message)) < 600
+
+
+@pytest.mark.parametrize("n", [2, 5000])
+def test_a_large_archive_does_not_lie_in_memory(tmp_path, n):
+    "What unpacks to more than 64 MB waits in a file; the same pictures come out."
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as z:
+        for i in range(n): z.writestr(f"{i:04}.png", png())
+    store = chapter._Store()
+    parts = [store.add(bytes([i % 251]) * 40_000_000) for i in range(3)]
+    assert [p()[:2] for p in parts] == [bytes([i]) * 2 for i in range(3)] and store.f._rolled
+    assert len(quietly(tmp_path / "a.zip", cache=False)) == n

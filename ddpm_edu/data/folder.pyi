@@ -1,9 +1,9 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""A folder of images as data: `image_folder` reads, fits and caches it, `fit_image` brings one image to a
-size, `FolderData` is what comes out."""
+"""A folder of images as data: `image_folder` reads, fits and caches it, `FolderData` is what comes out;
+`decoded_images` and `warn_skipped` do so for any collection of files."""
 from dataclasses import field
 from typing import Any
-import hashlib, io, json, math, os, tempfile, warnings
+import hashlib, json, math, os, tempfile, threading, warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,50 +14,48 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import Tensor
-from ..core import explain_errors, progress_bar
-from .files import EXTENSIONS, cache_folder, safe_members
+from ..core import as_int, explain_errors, progress_bar
+from .decode import Room, check_fit, decode_image
+from .files import EXTENSIONS, as_flag, as_path, cache_folder
+from .files import printable, read_file, read_members, why_not
 from .sets import TensorData
 
-def _flat(im:Any, channels:int, background:Any)->Any:
-    """A Pillow image upright, without transparency, of mode L or RGB.
-    Raises `ValueError` for numbers of unknown range."""
+def _walk(root:Path, left:dict[str, str])->Iterator[Path]:
+    "The image files below a folder, each real folder once; `left` learns what is left out and why."
     ...
 
-def fit_image(
-    image:Any, # a Pillow image of any mode
-    size:int|tuple[int, int], # height and width, or one number for both
-    channels:int=3, # 3 for RGB, 1 for grey
-    fit:str="crop", # "crop", "pad", "box" (cut off an empty border, then pad) or "stretch"
-    background:str|tuple[int, int, int]="white", # under transparent pixels and around padded images
-)->Tensor: # uint8 `[channels, height, width]`
-    """A picture of the size and the channels asked for, by Lanczos resampling.
-    Raises `ValueError` for options without sense."""
+def _some(skipped:dict[str, str], most:int=10)->str:
+    "Names and reasons, as many as one reads."
     ...
 
-def _size(size:int|tuple[int, int])->tuple[int, int]:
-    "Height and width; `ValueError` where they are no sizes."
-    ...
+class _File(NamedTuple):
+    "How to read a file, and about how large it is."
+    read:Callable[[], bytes]; size:int
+    def __call__(self)->bytes:
+        ...
 
-def _colour(background:Any, channels:int, fit:str)->tuple[int, int, int]:
-    "The background as RGB; the other options are checked, too."
-    ...
-
-def _bounding_box(im:Any, ground:Any, tolerance:int=12)->Any:
-    "The part of an image within its empty border, which may differ from the ground by a few of 255 levels."
-    ...
-
-def _walk(root:Path)->Iterator[Path]:
-    "The image files below a folder, hidden ones left out; each real folder once."
-    ...
-
-def _files(path:Path)->dict[str, Callable[[], bytes]]:
-    """Names, sorted, and how to read each, for a folder or an archive.
+def _files(path:Path, max_file:int=2**26, **limits:Any)->tuple[dict[str, Any], dict[str, str]]:
+    """Names, sorted, and how to read each, for a folder or an archive; and what is left out and why.
     Raises `FileNotFoundError`, or `ValueError` without images."""
     ...
 
-def _decode(blob:bytes, size:int|tuple[int, int], fit:str="crop", **kwargs:Any)->np.ndarray|str:
-    "`[C, H, W]` bytes of an image file, or the reason why there are none."
+class _Store():
+    "Contents: in memory up to 64 MB, and beyond that in a file without a name."
+    f: tempfile.SpooledTemporaryFile
+    lock: threading.Lock
+    def __init__(self)->None:
+        ...
+    def __del__(self)->None:
+        ...
+    def add(self, blob:bytes)->_File:
+        ...
+    def part(self, at:int, n:int)->bytes:
+        ...
+
+def _unpacked(path:Path, left:dict[str, str], **limits:Any)->dict[str, _File]:
+    "The images of an archive."
     ...
+_READING: Room
 
 def _read(decode:Callable[[bytes], Any]|None, read:Callable[[], bytes])->tuple[bytes, Any]:
     "The digest of a file and, where `decode` is given, what it makes of the content."
@@ -80,6 +78,10 @@ def _write(file:Path, rows:Iterable[np.ndarray], meta:dict)->None:
     "A cache file, complete or not there. `meta` may be completed while the rows are taken. Raises `OSError`."
     ...
 
+def _foreign(file:Path)->bool:
+    "Whether a file is another user's, below a folder in which everybody may write."
+    ...
+
 def _stored(file:Path|None, key:str, memory:int)->tuple[Tensor, dict]|None:
     "Images and metadata of a cache file, or `None` if it is not there, damaged or of other content."
     ...
@@ -99,10 +101,10 @@ class FolderData(TensorData):
         skipped:dict[str, str], # the files that could not be read, and why
     ): # nothing is checked a second time, which would read all of a mapped file
         ...
+PARTS: tuple
 
-def _by_folder(names:Sequence[str], found:Sequence[str])->tuple[Tensor, list[str]]:
-    """Class numbers of files by the first folder of their names, and the classes, sorted; a folder that holds
-    all others is none."""
+def _by_folder(names:Iterable[str])->tuple[dict[str, int], list[str]]:
+    "Class numbers of files by the folder that each lies in, and the classes, sorted; -1 beside the classes."
     ...
 
 def image_folder(
@@ -115,9 +117,13 @@ def image_folder(
     cache:bool|str|Path=True, # keep decoded images: in the user's cache, in a folder, or (`False`) not at all
     memory:int=2**30, # bytes: more than that stay in the cache's file, and are mapped
     workers:int|None=None, # threads; as many as there are cores, up to 8, if left out
+    max_file:int=2**26, # bytes of one file; larger ones are left out, or an archive with one is refused
+    max_total:int=2**31, # bytes of all files of an archive, unpacked
+    max_files:int=300_000, # files of an archive
+    skip_links:bool=False, # leave out links and devices of an archive instead of refusing it
 )->FolderData: # uint8 `[N, channels, height, width]`
-    """Every image of a folder. Warns of files that cannot be read.
-    Raises `ValueError` if none can, `OSError` if there is no room."""
+    """Every image of a folder. Warns of files that are left out.
+    Raises `ValueError` if none can be read, `OSError` if there is no room."""
     ...
 
 class _Source(NamedTuple):
@@ -141,12 +147,14 @@ def decoded_images(files:dict[str, Callable[[], bytes]],
     collection in the cache."""
     ...
 
-def _some(skipped:dict[str, str], most:int=10)->str:
-    "Names and reasons, as many as one reads."
+def warn_skipped(
+    path:str|Path, # what the message calls the collection
+    skipped:dict[str, str], # images that cannot be read, and why
+    n:int, # images altogether
+    left:dict[str, str]|None=None, # files that are no images, and why
+    lone:Sequence[str]=(), # images without a class
+)->None:
+    "Warn once of all that is left out."
     ...
 
-def warn_skipped(path:str|Path, skipped:dict[str, str], n:int)->None:
-    "Warn of the files that are left out."
-    ...
-
-__all__ = ['fit_image', 'FolderData', 'image_folder', 'decoded_images', 'warn_skipped']
+__all__ = ['PARTS', 'FolderData', 'image_folder', 'decoded_images', 'warn_skipped']

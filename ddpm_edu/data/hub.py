@@ -7,34 +7,65 @@
 __all__ = ['hub_data', 'cifar10', 'flowers102']
 
 # %% ../../nbs/1_data/60_hub.ipynb #36a65153
+import os, re, sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..core import explain_errors
+from .decode import check_fit
+from .files import as_flag, as_path, printable, read_file
 from .folder import FolderData, decoded_images, warn_skipped
 
+
 # %% ../../nbs/1_data/60_hub.ipynb #8b711757
-def _table(source:Any, split:str, options:dict[str, Any])->Any:
-    """A table of the package `datasets`: on the hub, in a folder, in a parquet file, or loaded already.
-    Raises `ImportError`, `OSError`."""
+def _datasets()->Any:
+    "The package `datasets`, told to report nothing. Raises `ImportError`."
     try: import datasets
     except ImportError as e:
         raise ImportError("`hub_data` needs the package datasets: pip install datasets") from e
-    if not isinstance(source, str | Path): return source
-    path, file = Path(source).expanduser(), Path(source).suffix == ".parquet"
-    if file: options = {"data_files": {split.split("[")[0]: str(path)}, **options}
-    try:
-        return datasets.load_dataset("parquet" if file else str(path if path.is_dir() else source),
-                                     split=split, **options)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as e:
-        reason = (str(e).strip() or type(e).__name__).splitlines()[0].rstrip(".")
-        raise OSError(f"cannot load `{source}`, split `{split}` ({reason}): look at the name, "
-                      f"the split and the network, "
-                      "or give a parquet file") from e
+    hub:Any = sys.modules["huggingface_hub.constants"]
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS, hub.HF_HUB_DISABLE_TELEMETRY = False, True
+    return datasets
+
+def _place(source:Any, split:str, options:dict[str, Any])->tuple[str, dict[str, Any]]:
+    "What `load_dataset` is asked for: a kind of file, a folder or a name. Raises `FileNotFoundError`."
+    path = as_path(source, "source", "a name on the hub, a folder, a parquet file or a `datasets.Dataset`")
+    if path.suffix == ".parquet" and os.path.isfile(path):
+        return "parquet", {"data_files": {split.split("[")[0]: str(path)}, **options}
+    if os.path.isdir(path): return str(path), options
+    owner = re.fullmatch(r"(\w[\w.-]*)/\w[\w.-]*", str(source))
+    if owner and path.suffix != ".parquet" and not os.path.isdir(owner[1]): return str(source), options
+    raise FileNotFoundError(f"there is no folder and no parquet file `{printable(source, 200)}`; "
+                            f"a set of the hub is asked for by owner and name, such as uoft-cs/cifar10")
+
+def _table(source:Any, split:str, options:dict[str, Any])->Any:
+    """A table of the package `datasets` as it is stored, wherever that is.
+    Raises `ImportError`, `OSError`, `ValueError` for what is no table."""
+    datasets = _datasets()
+    if not isinstance(split, str): raise ValueError(f"split={split!r:.60}: give a name, such as \"train\"")
+    if isinstance(source, datasets.DatasetDict):
+        if split not in source:
+            raise ValueError(f"there is no split `{printable(split)}`: "
+                             f"give one of {', '.join(source)} as `split`")
+        source = source[split]
+    if isinstance(source, datasets.Dataset) and options:
+        raise ValueError(f"`{next(iter(options))}` is no option of `hub_data`, "
+                         f"and the table is loaded already")
+    if isinstance(source, datasets.IterableDataset | datasets.IterableDatasetDict):
+        raise ValueError("`source` is a stream of rows: load it without `streaming`")
+    if isinstance(source, datasets.Dataset): return source.with_format(None)
+    where, options = _place(source, split, options)
+    try: return datasets.load_dataset(where, split=split, **options).with_format(None)
+    except Exception as e:  # each layer below has its own: hub, files, network, arrow
+        reason = printable((str(e).strip() or type(e).__name__).splitlines()[0].rstrip("."), 300)
+        raise OSError(f"cannot load `{printable(source, 200)}`, split `{printable(split)}` ({reason}): "
+                      f"look at the name, the split, the options and the network, "
+                      f"or give a parquet file") from e
 
 # %% ../../nbs/1_data/60_hub.ipynb #0c0d120c
 def _image_column(table:Any, image:str|None)->str:
@@ -43,34 +74,36 @@ def _image_column(table:Any, image:str|None)->str:
     features, usual = table.features, ("image", "img", "picture", "photo", "png", "jpg")
     found = [c for c,
              f in features.items() if isinstance(f, Image)] + [c for c in features if c.lower() in usual]
-    image = image or next(iter(found), "")
-    if image in features: return image
-    no = f", not `{image}`" if image else ""
+    image = next(iter(found), "") if image is None else image
+    if isinstance(image, str) and image in features: return image
+    no = f", not {image!r:.60}" if image else ""
     raise ValueError(f"which column holds the images? Give one of {', '.join(features)} as `image`{no}")
 
 def _bytes(table:Any, column:str, i:int)->bytes:
-    "An image as it is stored, not decoded."
+    "An image as it is stored, not decoded. Raises `OSError`, or `ValueError` for what is none."
     value = table[i][column]
     if isinstance(value, dict): value = value.get("bytes") or value.get("path")
-    return Path(value).read_bytes() if isinstance(value, str) else value or b""
+    if isinstance(value, str): return read_file(value)
+    if isinstance(value, bytes | None): return value or b""
+    raise ValueError(f"a {type(value).__name__}, not the bytes of an image")
 
 # %% ../../nbs/1_data/60_hub.ipynb #7c3fabf1
 def _classes(table:Any, label:str|bool)->tuple[Tensor|None, list[str]|None]:
     "Class numbers, -1 where there is none, and the classes' names as far as they are known."
     from datasets import ClassLabel
     features = table.features
-    if label is True:
+    if isinstance(label, bool | np.bool_) and label:
         label = next((c for c, f in features.items() if isinstance(f, ClassLabel)),
                      "label" if "label" in features else False)
-    if label is False: return None, None
-    if label not in features:
-        raise ValueError(f"there is no column `{label}`: give "
+    if isinstance(label, bool | np.bool_): return None, None
+    if not isinstance(label, str) or label not in features:
+        raise ValueError(f"there is no column {label!r:.60}: give "
                          f"one of {', '.join(features)} as `label`, or False")
     values, names = list(table[label]), getattr(features[label], "names", None)
     kind = next((type(v) for v in values if v is not None), int)
-    if kind not in (int, str):
+    if kind not in (int, bool, str) or (kind is int and min(v or 0 for v in values) < -1):
         raise ValueError(f"`{label}` holds {kind.__name__}, "
-                         f"not classes: give another column, or `label=False`")
+                         f"not classes from 0: give another column, or `label=False`")
     if kind is str:
         names = sorted({v for v in values if v is not None})
         values = [None if v is None else names.index(v) for v in values]
@@ -89,7 +122,7 @@ def hub_data(
 )->FolderData: # uint8 `[N, channels, height, width]`; `.names` are row numbers
     """A data set of the Hugging Face hub.
     Raises `ImportError`, `OSError` if it cannot be loaded, `ValueError` for unknown columns."""
-    table = _table(source, split, options)
+    check_fit(size, channels, fit, background); table = _table(source, split, options)
     column, (y, classes) = _image_column(table, image), _classes(table, label)
     rows, where = (_undecoded(table, column),
                    f"hub {source if isinstance(source, str | Path) else 'table'} {split} {column}")
@@ -114,7 +147,8 @@ def cifar10(
     **options:Any, # as for `hub_data`
 )->FolderData: # uint8 `[N, 3, size, size]`, labels 0 … 9
     "CIFAR-10 (Krizhevsky 2009) from the Hugging Face hub. Raises as `hub_data`."
-    return hub_data(path or "uoft-cs/cifar10", size, "train" if train else "test", **options)
+    part = "train" if as_flag(train, "train", "train=False gives the test images") else "test"
+    return hub_data("uoft-cs/cifar10" if path is None else path, size, part, **options)
 
 def flowers102(
     train:bool=True, # 7,169 images for training, or else 1,020 for testing
@@ -123,7 +157,8 @@ def flowers102(
     **options:Any, # as for `hub_data`
 )->FolderData: # uint8 `[N, 3, size, size]`, labels 0 … 101
     "Oxford Flowers 102 (Nilsback and Zisserman 2008) from the Hugging Face hub. Raises as `hub_data`."
-    return hub_data(path or "nelorth/oxford-flowers", size, "train" if train else "test", **options)
+    part = "train" if as_flag(train, "train", "train=False gives the test images") else "test"
+    return hub_data("nelorth/oxford-flowers" if path is None else path, size, part, **options)
 
-# %% ../../nbs/1_data/60_hub.ipynb #c1e4db73
+# %% ../../nbs/1_data/60_hub.ipynb #fb4432ba
 explain_errors(__name__)

@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..core import explain_errors
-from .files import ASSETS, cache_folder, fetch, no_room, short_reason, unpack
+from .files import ASSETS, as_flag, as_path, cache_folder, fetch, no_room, short_reason, unpack
 from .sets import TensorData
 
 # %% ../../nbs/1_data/40_idx.ipynb #fb317b1e
@@ -28,9 +29,11 @@ def parse_idx(
 )->Tensor: # uint8, with the file's axes
     """Read an IDX file of unsigned bytes.
     Raises `ValueError` with the file's name for another format or a wrong length."""
-    if raw[:3] != b"\0\0\x08" or len(raw) < 4:
+    if not isinstance(raw, bytes | bytearray):
+        raise ValueError(f"`raw` is a {type(raw).__name__}: give the bytes of an IDX file, unpacked")
+    if raw[:3] != b"\0\0\x08" or len(raw) < 4 or raw[3] > 8:
         raise ValueError(f"`{name}` is not an IDX file of "
-                         f"bytes: it begins with {raw[:4].hex(' ') or 'nothing'}")
+                         f"bytes with up to 8 axes: it begins with {raw[:4].hex(' ') or 'nothing'}")
     start = 4 + 4 * raw[3]
     shape = [int.from_bytes(raw[i:i + 4], "big") for i in range(4, start, 4)]
     if len(raw) != start + math.prod(shape):
@@ -73,9 +76,11 @@ MNIST_FAMILY = {
         "fld_fashion.safetensors", ("fashion", "fashion-train"))}
 
 # %% ../../nbs/1_data/40_idx.ipynb #0ccaa60e
+_LARGEST = 16 + 60_000 * 28 * 28 # bytes of the largest file of the family
+
 def _checked(path:Path, name:str, of:IdxSet)->bytes:
     "The unpacked bytes of an official file; `ValueError` with both sums where they are not."
-    raw, fault = unpack(path)
+    raw, fault = unpack(path, _LARGEST)
     found, right = hashlib.md5(raw, usedforsecurity=False).hexdigest(), of.sums[name]
     if found == right and not fault: return raw
     raise ValueError(f"`{path}` is not a good copy of {of.title}'s {name}{fault}: "
@@ -96,9 +101,9 @@ def _official(name:str, of:IdxSet)->bytes:
     "The unpacked bytes of an official file from the cache, else from the first mirror that serves it."
     cached = cache_folder() / of.folder / f"{name}.gz"
     try: return _checked(cached, name, of)
-    except (FileNotFoundError, NotADirectoryError):  # not there, or another process has just taken it away
-        pass
-    except ValueError: cached.unlink(missing_ok=True)
+    except OSError: pass  # not there, taken away by another process just now, or not ours to read
+    except ValueError:
+        with suppress(OSError): cached.unlink(missing_ok=True)
     return _from_mirrors(name, cached, of)
 
 # %% ../../nbs/1_data/40_idx.ipynb #428a7ac0
@@ -130,7 +135,8 @@ def _embedded(name:str)->bytes:
     return gzip.decompress((ASSETS / f"{name}.gz").read_bytes())
 
 def _pair(of:IdxSet, train:bool, read:Callable[[str], bytes])->TensorData:
-    "The training or the test part."
+    "The training or the test part. Raises `ValueError` unless `train` is a truth value."
+    train = as_flag(train, "train", "train=False gives the test images")
     names = [name for name in of.sums if name.startswith("train" if train else "t10k")]
     x, y = (parse_idx(read(name), name) for name in sorted(names))
     return TensorData(x[:, None], y.long(), of.classes)
@@ -143,9 +149,11 @@ def idx_data(
 )->TensorData: # uint8 images `[N, 1, 28, 28]` and labels
     """A whole data set of the MNIST family.
     Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."""
-    if name not in MNIST_FAMILY:
-        raise ValueError(f"there is no data set {name!r} of this kind: choose from {', '.join(MNIST_FAMILY)}")
-    of = MNIST_FAMILY[name]
+    if not isinstance(name, str) or name not in MNIST_FAMILY:
+        raise ValueError(f"there is no data set {name!r:.60} of this kind: "
+                         f"choose from {', '.join(MNIST_FAMILY)}")
+    of, download = MNIST_FAMILY[name], as_flag(download, "download")
+    if path is not None: path = as_path(path, "path", "a folder with the official files")
     given = path or next((d for d in _places(of) if d.is_dir()),
                          None if download else cache_folder() / of.folder)
     if not given: return _pair(of, train, lambda file: _official(file, of))
@@ -164,8 +172,9 @@ def digits(
 )->TensorData: # uint8 images `[N, 1, 28, 28]`, labels 0 … 9
     """MNIST (LeCun, Cortes and Burges; CC BY-SA 3.0).
     Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."""
-    if full or path: return idx_data("mnist", train, path or os.environ.get("DDPM_EDU_DATA"))
-    return _pair(MNIST_FAMILY["mnist"], train, _embedded)
+    if path is None and as_flag(full, "full"): path = os.environ.get("DDPM_EDU_DATA") or None
+    elif path is None: return _pair(MNIST_FAMILY["mnist"], train, _embedded)
+    return idx_data("mnist", train, path)
 
 # %% ../../nbs/1_data/40_idx.ipynb #1f351d7e
 def fashion(
@@ -177,5 +186,5 @@ def fashion(
     Raises `ValueError` for a file with wrong bytes, `OSError` if one cannot be had."""
     return idx_data("fashion", train, path, download)
 
-# %% ../../nbs/1_data/40_idx.ipynb #bc66638a
+# %% ../../nbs/1_data/40_idx.ipynb #30474f63
 explain_errors(__name__)
