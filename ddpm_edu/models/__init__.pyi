@@ -5,6 +5,8 @@ from .files import as_plain as as_plain
 from .files import unwrapped as unwrapped
 from .files import public_class as public_class
 from .files import Saved as Saved
+from .files import checkpoints_of as checkpoints_of
+from .files import linked as linked
 from .files import read_file as read_file
 from .files import fingerprint as fingerprint
 from .files import load_saved as load_saved
