@@ -18,8 +18,12 @@ from .base import as_labels as as_labels
 from .base import evaluating as evaluating
 from .base import load as load
 from .objectives import OBJECTIVES as OBJECTIVES
+from .objectives import WEIGHTINGS as WEIGHTINGS
+from .objectives import LOSSES as LOSSES
 from .objectives import Objective as Objective
+from .objectives import named as named
 from .objectives import get_objective as get_objective
+from .objectives import loss_weights as loss_weights
 from .gaussian import GaussianDiffusion as GaussianDiffusion
 from .karras import DENSITIES as DENSITIES
 from .karras import WEIGHTS as WEIGHTS
