@@ -4,9 +4,9 @@ generator's.
     OMP_NUM_THREADS=1 python benchmarks/run_overhead.py [--steps 400] [--every 100] [--batch 64]
 
 The recipe's model of digits, twice with the same weights: once by `train` alone, once by all the stages of
-`fit` with a run folder. The two take turns of ten steps, so that whatever else the machine does hits both. The
-checkpoints come every 100 steps, ten times as often as usual. Prints the share of the bare speed that is left,
-and where the time went.
+`fit` with a run folder. The two take turns of ten steps, so that whatever else the machine does hits both.
+The checkpoints come every 100 steps, ten times as often as usual. Prints the share of the bare speed that is
+left, by the clock and by the processor's time, and where the time went.
 """
 import argparse
 import tempfile
@@ -19,14 +19,14 @@ from ddpm_edu.training import Keeper, Run, adam, anneal, autosave, budget, ema, 
 from ddpm_edu.training import settings, train, until
 
 
-def turns(states:list, steps:int, turn:int=10)->list[float]:
-    "Seconds that each of some trainings takes for so many steps, in turns."
-    spent = [0.] * len(states)
+def turns(states:list, steps:int, turn:int=10)->list[list[float]]:
+    "Seconds that each of some trainings takes for so many steps, in turns: of the clock, of the processor."
+    spent = [[0., 0.] for _ in states]
     for k in range(steps // turn):
         for i in (range(len(states)) if k % 2 else reversed(range(len(states)))):
-            t = time.perf_counter()
+            t, cpu = time.perf_counter(), time.process_time()
             for _ in range(turn): next(states[i])
-            spent[i] += time.perf_counter() - t
+            spent[i][0] += time.perf_counter() - t; spent[i][1] += time.process_time() - cpu
     return spent
 
 
@@ -43,12 +43,13 @@ def main(a:argparse.Namespace)->None:
         full = progress(autosave(history(full, log), keeper), done)
         both = [train(bare, data, batch_size=a.batch, opt=bare_opt), full]
         for states in both: next(states)                                     # the first step is slow
-        plain, all_of_it = turns(both, a.steps)
+        (plain, cpu), (all_of_it, all_cpu) = turns(both, a.steps)
         timers = next(full).timers
         full.close()
     saves = timers["saving"].count
     print(f"bare {a.steps * a.batch / plain:.1f} images/s, with all stages and {saves} checkpoints "
-          f"{a.steps * a.batch / all_of_it:.1f}: {plain / all_of_it:.1%} of the bare speed")
+          f"{a.steps * a.batch / all_of_it:.1f}: "
+          f"{plain / all_of_it:.1%} of the bare speed; by the processor's time {cpu / all_cpu:.1%}")
     print(", ".join(f"{k} {1e3 * t.total / t.count:.2f} ms" for k, t in timers.items()))
     usual = all_of_it - timers["saving"].total * (1 - a.every / 1000)
     print(f"with a checkpoint every 1000 steps: {plain / usual:.1%}")

@@ -1114,6 +1114,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'ddpm_edu/training/runs.py'),
                                         'ddpm_edu.training.runs.Stopping._asked': ( '5_training/runs.html#stopping._asked',
                                                                                     'ddpm_edu/training/runs.py'),
+                                        'ddpm_edu.training.runs._append': ('5_training/runs.html#_append', 'ddpm_edu/training/runs.py'),
                                         'ddpm_edu.training.runs._as_csv': ('5_training/runs.html#_as_csv', 'ddpm_edu/training/runs.py'),
                                         'ddpm_edu.training.runs._check': ('5_training/runs.html#_check', 'ddpm_edu/training/runs.py'),
                                         'ddpm_edu.training.runs._check_same': ( '5_training/runs.html#_check_same',

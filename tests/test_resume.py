@@ -1,8 +1,8 @@
 """Runs survive: killed at any moment, they go on to the last bit; signals leave a checkpoint; what cannot be
 written, read or fitted is told in a sentence, and the last good checkpoint stays whole.
 
-Processes are killed here, by the score. So that each need not import torch anew, one process is started, which
-forks: `zoo_keeper` below."""
+Processes are killed here, by the score. So that each need not import torch anew, one process is started,
+which forks: `zoo_keeper` below."""
 import json
 import os
 import shutil
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from ddpm_edu import GaussianDiffusion, KarrasDiffusion, PointNet, TensorData, UNet, fit, linear_beta_schedule, load
-from ddpm_edu import muon, set_seed, spiral, three_shapes
+from ddpm_edu import GaussianDiffusion, KarrasDiffusion, PointNet, TensorData, UNet, fit, load, muon, set_seed
+from ddpm_edu import linear_beta_schedule, spiral, three_shapes
 from ddpm_edu.data import Augmented, flips
 from ddpm_edu.models import checkpoints_of, linked
 from ddpm_edu.training import Run, adam, clipped, optimizer, read_checkpoint, read_history
@@ -89,7 +89,8 @@ def survives(make, data, tmp_path, opt=None, steps=11, **how):
     "Trained twice, once with two interruptions, of which one lies in the second pass over the data."
     def trained(**more):
         set_seed(1); m = make()
-        return m, fit(m, data(), steps=steps, batch_size=16, opt=opt(m) if opt else None, **CPU, **how, **more)
+        return m, fit(m, data(), steps=steps, batch_size=16, opt=opt(m) if opt else None, **CPU, **how,
+                      **more)
     whole, log = trained()
     for _ in range(2): trained(run=Run(tmp_path/"zoo/a", every=3), stages=[stop_at(4, 9)]); set_seed(7)
     torch.rand(11)                                                           # other random numbers by then
@@ -147,7 +148,8 @@ def test_what_is_not_a_number_ends_a_training_and_harms_nothing(tmp_path):
         warnings.simplefilter("always")
         fit(m, spiral(100), steps=2000, batch_size=4, run=Run(tmp_path/"a", every=100), **CPU)
     assert "step 500: the gradient is not finite" in str(seen[0].message)
-    assert "100 times in a row, from step 500 on" in str(e.value) and "checkpoint before is" in e.value.__notes__[0]
+    assert "100 times in a row, from step 500 on" in str(e.value)
+    assert "checkpoint before is" in e.value.__notes__[0]
     assert all(p.isfinite().all() for p in m.parameters())
     assert load(tmp_path/"a/000400", device="cpu").sample(2, seed=0, n_steps=2).isfinite().all()
 
@@ -158,15 +160,20 @@ def broken(name):
         fit(points(), spiral(100), steps=4, run=Run(folder, every=2), **CPU)
         last = folder/"000004"
         if name == "half a checkpoint": (last/"train.json").unlink()
-        if name == "cut short": (last/"model.safetensors").write_bytes((last/"model.safetensors").read_bytes()[:99])
+        if name == "cut short":
+            (last/"model.safetensors").write_bytes((last/"model.safetensors").read_bytes()[:99])
         if name == "nonsense": (last/"state.yaml").write_text("step: [")
-        if name == "empty link": (folder/"latest").unlink(); shutil.rmtree(last); shutil.rmtree(folder/"000002"); \
+        if name == "empty link":
+            for p in (last, folder/"000002"): shutil.rmtree(p)
+            (folder/"latest").unlink()
             (folder/"latest").symlink_to("000009")
     return of
 
 
-@pytest.mark.parametrize("name, said", [("half a checkpoint", "is half a checkpoint"), ("cut short", "damaged or cut short"),
-                                        ("nonsense", "no readable YAML"), ("empty link", "there is no checkpoint")])
+@pytest.mark.parametrize("name, said", [("half a checkpoint", "is half a checkpoint"),
+                                        ("cut short", "damaged or cut short"),
+                                        ("nonsense", "no readable YAML"),
+                                        ("empty link", "there is no checkpoint")])
 def test_a_run_that_is_broken_says_so(name, said, tmp_path):
     broken(name)(tmp_path/"a")
     before = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*"))
@@ -179,7 +186,8 @@ def test_a_run_that_is_broken_says_so(name, said, tmp_path):
 def test_a_latest_that_points_nowhere_is_told_and_mended(tmp_path):
     fit(points(), spiral(100), steps=4, run=Run(tmp_path/"a", every=2), **CPU)
     shutil.rmtree(tmp_path/"a/000004")
-    with pytest.raises(FileNotFoundError, match="points to 000004, which is not there.*000002"): load(tmp_path/"a")
+    with pytest.raises(FileNotFoundError, match="points to 000004, which is not there.*000002"):
+        load(tmp_path/"a")
     with pytest.warns(UserWarning, match="the last checkpoint that is whole is 000002"):
         fit(points(), spiral(100), steps=4, run=tmp_path/"a", **CPU)
     assert linked(tmp_path/"a").name == "000004"
@@ -189,11 +197,13 @@ def test_where_there_are_no_links_a_text_file_does(tmp_path, monkeypatch):
     def refused(*_): raise OSError(1, "not permitted")
     monkeypatch.setattr(os, "symlink", refused)
     m = points(); fit(m, spiral(100), steps=2, run=tmp_path/"zoo/a", **CPU)
-    assert (tmp_path/"zoo/a/latest").read_text() == "000002\n" and (tmp_path/"zoo/latest").read_text() == "a\n"
+    assert (tmp_path/"zoo/a/latest").read_text() == "000002\n"
+    assert (tmp_path/"zoo/latest").read_text() == "a\n"
     assert torch.equal(load(tmp_path/"zoo", device="cpu").sample(2, seed=0), m.sample(2, seed=0))
 
 
-CHANGED = {"batch_size=16": dict(batch_size=8), "seed=0": dict(seed=1), "lr": dict(lr=.1), "rate=": dict(rate="cosine"),
+CHANGED = {"batch_size=16": dict(batch_size=8), "seed=0": dict(seed=1), "lr": dict(lr=.1),
+           "rate=": dict(rate="cosine"),
            "data.items=100": dict(data=three_shapes(40)), "net.width=8": dict(model=points(PointNet(50, 4))),
            "model.objective": dict(model=points(objective="v")), "accumulate=1": dict(accumulate=2),
            "steps=4": dict(steps=3)}
@@ -221,7 +231,7 @@ def test_signals_are_as_they_were(tmp_path):
 # ------------------------------------------------------------------- other processes, from here on
 
 KEEPER = textwrap.dedent('''
-    """Told a line of JSON, forks a child that trains, and says its number; `wait N` says how a child ended."""
+    """Told a line of JSON, forks a child that trains, and says its number; told `wait`, how one ended."""
     import contextlib, json, math, os, sys, tempfile, warnings
     import torch
     torch.set_num_threads(1)
@@ -233,14 +243,16 @@ KEEPER = textwrap.dedent('''
         if nobody and not os.geteuid(): os.setgid(65534); os.setuid(65534)
         set_seed(0)
         x = (torch.rand(60, 1, 8, 8) * 255).to(torch.uint8)
-        model = GaussianDiffusion(UNet(1, 8, 40, (1, 2), num_classes=3), linear_beta_schedule(40), (1, 8, 8), p_uncond=.2)
+        net = UNet(1, 8, 40, (1, 2), num_classes=3)
+        model = GaussianDiffusion(net, linear_beta_schedule(40), (1, 8, 8), p_uncond=.2)
         def stage(states):
             for s in states:
                 if begun and s.step == 1: open(begun, "w").close()
                 if limit and s.step == lock_at: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
                 elif s.step == lock_at: os.chmod(folder, 0o555)
                 yield s
-        log = fit(model, TensorData(x, torch.arange(60) % 3), steps=steps or math.inf, batch_size=16, device="cpu",
+        data = TensorData(x, torch.arange(60) % 3)
+        log = fit(model, data, steps=steps or math.inf, batch_size=16, device="cpu",
                   run=Run(folder, every=every, keep=2), stages=[stage], **how)
         print("done", log["steps"], flush=True)
     if __name__ == "__main__":
@@ -268,8 +280,10 @@ def zoo_keeper(tmp_path_factory):
     "A process that forks others: `start(**how)` gives a child's number, `ended(number)` its exit status."
     script = tmp_path_factory.mktemp("keeper")/"keeper.py"
     script.write_text(KEEPER)
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
-    p = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]),
+                                                                               *sys.path])}
+    p = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                         env=env)
     def ask(**told):
         p.stdin.write(json.dumps(told) + "\n"); p.stdin.flush()
         line = p.stdout.readline().split()
@@ -309,7 +323,8 @@ def test_killed_at_twenty_moments_it_is_the_same_training(zoo_keeper, tmp_path):
         finished += 1
         a, b = read_checkpoint(whole), read_checkpoint(run)
         assert equal(a.model, b.model) and equal(a.ema, b.ema) and b.state["step"] == steps
-        assert [r[:5] for r in read_history(whole/"history.csv")] == [r[:5] for r in read_history(run/"history.csv")]
+        lines = [[row[:5] for row in read_history(f/"history.csv")] for f in (whole, run)]
+        assert lines[0] == lines[1]
         assert torch.equal(load(whole, device="cpu").sample(4, [0, 1, 2, -1], seed=0),
                            load(run, device="cpu").sample(4, [0, 1, 2, -1], seed=0))
     print(f"{kills} kills, {in_saving} of them while saving, {finished} runs finished, all equal")
@@ -320,12 +335,14 @@ def test_killed_at_twenty_moments_it_is_the_same_training(zoo_keeper, tmp_path):
 @pytest.mark.parametrize("name, status", [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 0)])
 def test_a_signal_leaves_a_checkpoint(name, status, zoo_keeper, tmp_path):
     run, out, begun = tmp_path/"zoo/a", tmp_path/"out", tmp_path/"begun"
-    pid = zoo_keeper(folder=str(run), steps=None, every=10_000, rate="constant", out=str(out), begun=str(begun))
+    pid = zoo_keeper(folder=str(run), steps=None, every=10_000, rate="constant", out=str(out),
+                     begun=str(begun))
     wait_for(begun); time.sleep(.2)
     os.kill(pid, getattr(signal, name))
     assert zoo_keeper(wait=pid) == status, out.read_text()
     step = read_checkpoint(run).state["step"]
-    assert step >= 1 and f"stopped at step {step}:" in out.read_text() and len(read_history(run/"history.csv")) == step
+    assert step >= 1 and f"stopped at step {step}:" in out.read_text()
+    assert len(read_history(run/"history.csv")) == step
 
 
 @pytest.mark.more
@@ -364,7 +381,7 @@ def test_what_cannot_be_saved_is_told_and_training_goes_on(how, zoo_keeper, tmp_
         assert zoo_keeper(wait=pid) == 0, out.read_text()
         run.chmod(0o777)
         said = out.read_text()
-        assert "done 12" in said and "cannot be written" in said.lower() or "denied" in said.lower(), said
+        assert "done 12" in said and "cannot be written" in said, said
         assert "the last good checkpoint is 000003" in said
         assert read_checkpoint(run).state["step"] == 3 and not list(run.glob(".*.part"))
         assert zoo_keeper(wait=zoo_keeper(folder=str(run), steps=12, out=str(out))) == 0, out.read_text()

@@ -101,7 +101,8 @@ def test_p2_weights_of_flax(row):
     w = {k: loss_weights(ac / (1 - ac), "eps", "p2", k=k, gamma=row["gamma"])
          for k in (row["k"], row["gamma"])}
     torch.testing.assert_close(w[row["k"]], numbers(row["intended"]), rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(w[row["gamma"]], numbers(row["shipped_k_replaced_by_gamma"]), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(w[row["gamma"]], numbers(row["shipped_k_replaced_by_gamma"]), rtol=1e-9,
+                               atol=1e-9)
 
 
 def noisy_betas(T, start, stop): return numbers([start + n / T * (stop - start) for n in range(T)])
@@ -112,7 +113,8 @@ def test_betas_of_noisy():
     assert len(rows) == 4
     for r in rows:
         betas = noisy_betas(r["T"], r["beta_start"], r["beta_stop"])
-        close(betas[r["t"]], numbers(r["beta"])); close((1 - betas).cumprod(0)[r["t"]], numbers(r["alpha_bar"]))
+        close(betas[r["t"]], numbers(r["beta"]))
+        close((1 - betas).cumprod(0)[r["t"]], numbers(r["alpha_bar"]))
 
 
 class Linear(torch.nn.Module):
@@ -136,8 +138,10 @@ def walked(model, xT, noise, **how):
 FLAX_RUNS = load_file(ORACLES/"flax_sample_loop.safetensors")
 
 
-@pytest.mark.parametrize("run, T, objective, twice", [("cos16_sc_eps", 16, "eps", True), ("cos16_x0", 16, "x0", False),
-                                                     ("lin50_eps", 50, "eps", False), ("lin50_sc_x0", 50, "x0", True)])
+@pytest.mark.parametrize("run, T, objective, twice", [("cos16_sc_eps", 16, "eps", True),
+                                                      ("cos16_x0", 16, "x0", False),
+                                                      ("lin50_eps", 50, "eps", False),
+                                                      ("lin50_sc_x0", 50, "x0", True)])
 @torch.no_grad()
 def test_trajectories_of_flax(run, T, objective, twice):
     r = {k: v.double().movedim(-1, -3) if v.ndim > 3 else v for k, v in FLAX_RUNS.items()}
@@ -145,7 +149,8 @@ def test_trajectories_of_flax(run, T, objective, twice):
     betas = (cosine_beta_schedule if run.startswith("cos") else linear_beta_schedule)(T).double()
     model = GaussianDiffusion(net, betas, (3, 4, 4), objective=objective, self_condition=twice)
     steps = walked(model, r[f"{run}/xT"], r[f"{run}/noise"])
-    close(torch.stack([s.x0 for s in steps]), r[f"{run}/x0_f64"])          # what it returns is the last of these
+    # what it returns is the last of these
+    close(torch.stack([s.x0 for s in steps]), r[f"{run}/x0_f64"])
     # its last state has noise from the far end of a table: an index of -1
     close(torch.stack([s.vp for s in steps[:-1]]), r[f"{run}/xt_f64"][:-1])
 
@@ -177,7 +182,7 @@ def test_the_schedule_of_kigo():
 
 
 def kigo_sigma(a, n, eta, shipped):
-    "The standard deviation of the fresh noise: eq. 16 of the paper, or what ships, with ᾱ of the next step for 1."
+    "The standard deviation of the fresh noise: by eq. 16 of the paper, or as shipped."
     floor = lambda v: v.clamp(min=1e-8)
     ratio = (1 - a) / floor(n) if shipped else 1 - a / floor(n)
     return eta * floor((1 - n) / floor(1 - a)).sqrt() * floor(ratio).sqrt()
@@ -210,4 +215,5 @@ def test_trajectories_of_kigo(eta, clip, kind):
         sigma = kigo_sigma(a, n, eta, kind == "shipped")
         x = floor(n).sqrt() * x0 + floor(1 - n - sigma**2).sqrt() * eps + sigma * r["noise"][i]
         states.append(x); guesses.append(x0)
-    close(torch.stack(guesses), r[f"{run}/x0hat_{kind}_f64"]); close(torch.stack(states), r[f"{run}/xt_{kind}_f64"])
+    close(torch.stack(guesses), r[f"{run}/x0hat_{kind}_f64"])
+    close(torch.stack(states), r[f"{run}/xt_{kind}_f64"])

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..core import expand
 from ..denoising.samplers import ddim, ddpm, trajectory
@@ -145,12 +144,12 @@ def denoiser(self:GaussianDiffusion,
     guidance_rescale:float=0., # see `guided`
     guidance_interval:tuple[float, float]|None=None, # see `guided`
 )->Callable: # `D(x, sigma, y=None, **cond) -> x0`
-    "The denoiser that samplers get: guided, then thresholded; with self-conditioning it keeps its last guess."
+    "The denoiser for samplers: guided, then thresholded; with self-conditioning it keeps its last guess."
     D = DenoisingModel.denoiser(self, guidance_scale, threshold, guidance_rescale, guidance_interval)
     if not self.self_condition: return D
-    last:list[Tensor|None] = [None]
+    last:list[Tensor] = []
     def remembers(x:Tensor, sigma:Tensor, **cond:Any)->Tensor:
-        last[0] = D(x, sigma, x0_prev=last[0], **cond)
+        last[:] = [D(x, sigma, x0_prev=last[0] if last else None, **cond)]
         return last[0]
     return remembers
 

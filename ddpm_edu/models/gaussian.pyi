@@ -9,7 +9,6 @@ from functools import partial
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from ..core import expand
 from ..denoising.samplers import ddim, ddpm, trajectory
 from ..denoising.schedules import SIGMA_GRIDS, diffusion_buffers, spaced_timesteps
@@ -88,7 +87,7 @@ class GaussianDiffusion(KeepsPrecision, DenoisingModel):
         guidance_rescale:float=0., # see `guided`
         guidance_interval:tuple[float, float]|None=None, # see `guided`
     )->Callable: # `D(x, sigma, y=None, **cond) -> x0`
-        "The denoiser that samplers get: guided, then thresholded; with self-conditioning it keeps its last guess."
+        "The denoiser for samplers: guided, then thresholded; with self-conditioning it keeps its last guess."
         ...
     def p_losses(self:GaussianDiffusion,
         x0:Tensor, # `[B, ...]` clean data in [-1, 1]

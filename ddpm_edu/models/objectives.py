@@ -23,7 +23,8 @@ class Objective(NamedTuple):
     target: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] # (x0, noise, a, s) → what to answer
     to_x0: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] # (x_t, what it said, a, s) → clean image
     to_eps: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] # (x_t, what it said, a, s) → noise
-    weight: Callable[[Tensor], Tensor] # signal-to-noise ratio → squared error of the target for one of the image
+    # signal-to-noise ratio → squared error of the target for one of the image
+    weight: Callable[[Tensor], Tensor]
 
 # %% ../../nbs/4_models/30_objectives.ipynb #b58098e6
 OBJECTIVES = { # name → row; eps: Ho et al. 2020, eq. 14; v: Salimans and Ho 2022, appendix D

@@ -109,7 +109,7 @@ def save_checkpoint(
     config:dict[str, Any]|None=None, # settings, to `config.yaml`
     **told:Any, # what else is to be known, to `state.yaml`: lineage, a tracker's id, …
 )->Path: # the checkpoint, a folder named by the step
-    "Write a checkpoint, whole or not at all. Raises `OSError` where that is impossible; nothing is left then."
+    "Write a checkpoint, whole or not at all. Raises `OSError` where that cannot be; nothing is left then."
     run = Path(run).expanduser()
     target, beside = run/f"{s.step:06}", run/f".{s.step:06}.{os.getpid()}.part"
     with s.timers["saving"]:
@@ -170,13 +170,16 @@ def read_checkpoint(
         tensors, tree = _tensors(folder/"train.safetensors"), json.loads((folder/"train.json").read_text())
         kept, state = unpack(tree, tensors), from_yaml(folder/"state.yaml")
         mean = folder/"ema.safetensors"
-        return Checkpoint(folder, _tensors(folder/"model.safetensors"), _tensors(mean) if mean.exists() else None,
-                          kept["opt"], Place(state["epoch"], state["batch"], kept["began"], kept["now"]), state,
+        return Checkpoint(folder, _tensors(folder/"model.safetensors"),
+                          _tensors(mean) if mean.exists() else None,
+                          kept["opt"], Place(state["epoch"], state["batch"], kept["began"],
+                                             kept["now"]), state,
                           from_yaml(folder/"config.yaml") if (folder/"config.yaml").exists() else {},
                           Timers.from_plain(from_yaml(folder/"timers.yaml")))
     except (OSError, ValueError, KeyError, TypeError) as e:
         others = [p.name for p in checkpoints_of(folder.parent) if p != folder]
-        instead = f"remove it, and {folder.parent/others[-1]} is the latest" if others else "there is no other"
+        instead = (f"remove it, and {folder.parent/others[-1]} is the latest" if others
+                   else "there is no other")
         raise ValueError(f"{folder} is half a checkpoint ({e}): {instead}") from e
 
 def _tensors(path:Path)->dict[str, Tensor]:
@@ -231,7 +234,8 @@ def restore(
     if c.ema is not None: into(mean, c.ema, c.path/"ema.safetensors")  # type: ignore[arg-type]
     take_up(opt, c)
     s = c.state
-    return TrainState(s["step"], s["epoch"], s["loss"], 0., s["images"], s["seconds"], s["skipped"], model, opt,
+    return TrainState(s["step"], s["epoch"], s["loss"], 0., s["images"], s["seconds"], s["skipped"], model,
+                      opt,
                       mean, place=c.place, timers=c.timers)
 
 def take_up(
@@ -242,7 +246,8 @@ def take_up(
     peaks = [g["lr"] for g in opt.param_groups]
     try: opt.load_state_dict(c.opt)
     except Exception as e:
-        raise ValueError(f"{c.path} holds the state of another optimiser than {type(opt).__name__} ({e})") from e
+        raise ValueError(f"{c.path} holds the state of another optimiser than "
+                         f"{type(opt).__name__} ({e})") from e
     for g, lr in zip(opt.param_groups, peaks): g["lr"] = lr
     for p, entries in opt.state.items():
         for k, v in entries.items():

@@ -31,7 +31,8 @@ def random_state()->dict[str, Any]: # by library: torch (and each CUDA device), 
     "Where all generators of random numbers stand."
     name, keys, *rest = np.random.get_state(legacy=True)
     python = random.getstate()
-    return {"torch": torch.get_rng_state(), "numpy": [name, torch.from_numpy(np.asarray(keys, np.int64)), *rest],
+    return {"torch": torch.get_rng_state(), "numpy": [name, torch.from_numpy(np.asarray(keys, np.int64)),
+                                                      *rest],
             "python": [python[0], torch.tensor(python[1]), python[2]],
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
 

@@ -204,7 +204,8 @@ def draw_history(
     held = [(r[0], r[2]) for r in rows if r[2] is not None]
     if held: ax.plot(*zip(*held), "o-", ms=3, color="#E69F00", label="held out")
     ax.set(xlabel="step", ylim=(0, 2 * max(float(loss.nanmedian()), 1e-12))); ax.legend()
-    buffer = io.BytesIO(); fig.savefig(buffer, dpi=100, bbox_inches="tight"); write_file(path, buffer.getvalue())
+    buffer = io.BytesIO(); fig.savefig(buffer, dpi=100, bbox_inches="tight")
+    write_file(path, buffer.getvalue())
 
 # %% ../../nbs/5_training/60_runs.ipynb #0f4ff1f3
 class Keeper:
@@ -219,7 +220,7 @@ class Keeper:
         self.saved, self.clock, self.trouble = 0, time.monotonic(), False
 
     def begin(self, model:nn.Module, opt:torch.optim.Optimizer, log:dict[str, Any])->TrainState|None:
-        "The state to go on after, or `None` for a run that is new. Raises `ValueError` for what does not fit."
+        "The state to go on after, `None` for a run that is new. Raises `ValueError` for what does not fit."
         for left in self.path.glob(".*.part"): shutil.rmtree(left, ignore_errors=True)  # of a crash
         if self.path.absolute().parent != Path.cwd(): self._activate()
         if linked(self.path) or checkpoints_of(self.path): return self._go_on(model, opt, log)
@@ -260,11 +261,13 @@ def _start(self:Keeper, model:nn.Module, opt:torch.optim.Optimizer)->None:
         tensors = c.model if self.run.keep_opt or c.ema is None else c.ema
     elif source.is_file(): tensors = read_file(source)[0]
     else: tensors = load(self.run.start, device="cpu").state_dict()  # type: ignore[arg-type]
-    if self.run.keep_opt and c is None: raise ValueError(f"{source} is no checkpoint: it has no optimiser to keep")
+    if self.run.keep_opt and c is None:
+        raise ValueError(f"{source} is no checkpoint: it has no optimiser to keep")
     lay_out(model)
     into(model, tensors, source)
     if c and self.run.keep_opt: take_up(opt, c)
-    self.told |= dict(parent=str(c.path if c else source), changed=changes(c.config, self.config) if c else {})
+    self.told |= dict(parent=str(c.path if c else source), changed=changes(c.config,
+                                                                           self.config) if c else {})
     print(f"{self.path}: begins with {self.told['parent']}", flush=True)
 
 # %% ../../nbs/5_training/60_runs.ipynb #183c58b5
@@ -273,18 +276,25 @@ def save(self:Keeper, s:TrainState)->None:
     "Write a checkpoint and the history, remove old ones; where that is impossible, say so."
     table = self.path/"history.csv"
     try:
-        with table.open("a", encoding="utf-8") as f:
-            f.write(_as_csv(self.rows, f.tell() == 0)); f.flush(); os.fsync(f.fileno())
+        _append(table, self.rows)
         self.rows = []
         save_checkpoint(self.path, s, self.config, **self.told)
         prune(self.path, self.run.keep, self.run.keep_every)
         self.saved, self.trouble = s.step, False
     except OSError as e:
         last = linked(self.path)
-        warnings.warn(f"{e}; training goes on, and the last good checkpoint is {last.name if last else 'none'}",
+        warnings.warn(f"{e}; training goes on, and the last good checkpoint is "
+                      f"{last.name if last else 'none'}",
                       stacklevel=2)
         self.trouble = True
     self.clock = time.monotonic()
+
+def _append(table:Path, rows:list[list[Any]])->None:
+    "Add lines to the history, all or none. Raises `OSError`."
+    with table.open("ab") as f:
+        end = f.tell()
+        try: f.write(_as_csv(rows, end == 0).encode()); f.flush(); os.fsync(f.fileno())
+        except OSError: f.truncate(end); raise
 
 @patch
 def due(self:Keeper, s:TrainState)->bool:
@@ -300,7 +310,8 @@ def close(self:Keeper)->None:
         if rows := read_history(self.path/"history.csv"): draw_history(rows, self.path/"history.png")
         kept, size = checkpoints_of(self.path), size_of(self.path)
         told = f"{size / 2**20:.1f} MB" if size >= 2**20 else f"{size / 2**10:.0f} kB"
-        print(f"{self.path}: step {self.saved}, {len(kept)} checkpoint{'s' * (len(kept) != 1)}, {told}", flush=True)
+        print(f"{self.path}: step {self.saved}, {len(kept)} checkpoint{'s' * (len(kept) != 1)}, {told}",
+              flush=True)
     except OSError as e: warnings.warn(f"the history of {self.path} cannot be drawn ({e})", stacklevel=2)
 
 def autosave(
@@ -343,7 +354,8 @@ def fit(
     a usable model. Raises `ValueError` for what cannot work, before any step."""
     _check(model, data); as_average(average); as_rate(rate)
     given = dict(epochs=epochs, steps=steps, minutes=minutes, seed=seed, average=average, rate=rate,
-                 batch_size=as_int(batch_size, "batch_size", 1), accumulate=as_int(accumulate, "accumulate", 1))
+                 batch_size=as_int(batch_size, "batch_size", 1), accumulate=as_int(accumulate, "accumulate",
+                                                                                   1))
     done, log = budget(data, batch_size, epochs, steps, minutes), {}
     model.to(device or default_device()); opt = opt or adam(model, lr)
     if valid is not None: validation_loss(model, valid, 1)
@@ -355,7 +367,8 @@ def fit(
             start = keeper.begin(model, opt, log)
         states:Iterator[TrainState] = iter(())
         if not (start and done(start) >= 1):
-            states = train(model, data, batch_size=batch_size, seed=seed, opt=opt, accumulate=accumulate, start=start)
+            states = train(model, data, batch_size=batch_size, seed=seed, opt=opt, accumulate=accumulate,
+                           start=start)
             states = anneal(until(states, done), opt, done, rate, peaks, start)
             if as_average(average): states = ema(states, average, start.ema if start else None)
             if valid is not None: states = validate(states, valid, done=done)

@@ -138,7 +138,7 @@ class Keeper():
     ):
         ...
     def begin(self, model:nn.Module, opt:torch.optim.Optimizer, log:dict[str, Any])->TrainState|None:
-        "The state to go on after, or `None` for a run that is new. Raises `ValueError` for what does not fit."
+        "The state to go on after, `None` for a run that is new. Raises `ValueError` for what does not fit."
         ...
     def _activate(self)->None:
         "Make this run the active one of its zoo."
@@ -158,6 +158,10 @@ class Keeper():
     def close(self:Keeper)->None:
         "Draw the history, and tell what the run takes on disk."
         ...
+
+def _append(table:Path, rows:list[list[Any]])->None:
+    "Add lines to the history, all or none. Raises `OSError`."
+    ...
 
 def autosave(
     states:Iterator[TrainState], # training
