@@ -1,6 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""Training put together: `fit` trains a model with all stages; given a folder, `run="zoo/mine"` or a `Run`, it keeps
-checkpoints there (`autosave`), goes on from the latest by itself, and stops cleanly when asked (`Stopping`)."""
+"""Training put together: `fit` trains a model with all stages; given a folder, `run="zoo/mine"` or a `Run`, it
+keeps checkpoints there (`autosave`), goes on from the latest by itself, and stops when asked (`Stopping`)."""
 from dataclasses import field
 from typing import Any
 import csv
