@@ -1,6 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""Training put together: `fit` trains a model with all stages; given a folder, `run="zoo/mine"` or a `Run`, it
-keeps checkpoints there (`autosave`), goes on from the latest by itself, and stops when asked (`Stopping`)."""
+"""The folder of a training: `Run` says what is kept there, `locked` keeps others out, `settings` and `changes` tell
+what it was begun with, `read_history` reads its losses; a `Keeper` and the stage `autosave` write it all."""
 from dataclasses import field
 from typing import Any
 import csv
@@ -10,28 +10,23 @@ import os
 import platform
 import shlex
 import shutil
-import signal
 import sys
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 import torch
 from fastcore.basics import patch
 from torch import nn
-from ..core import as_float, as_int, default_device, write_file
+from ..core import as_float, as_int, write_file
 from ..models.base import load
 from ..models.files import as_plain, checkpoints_of, linked, read_file, unwrapped
-from .averages import as_average, ema
 from .checkpoints import into, point_latest, prune, read_checkpoint, restore
 from .checkpoints import save_checkpoint, size_of, take_up, versions
-from .loop import TrainState, adam, budget, check_data, lay_out, train, until
-from .rates import anneal, as_rate
-from .stages import history, progress, sample_grids, validate, validation_loss
+from .loop import TrainState, lay_out
 
 @dataclass(frozen=True)
 class Run():
@@ -64,21 +59,6 @@ def locked(
 def _take(f:Any)->bool:
     "Take the lock of a file, if nobody has it. Where a disk knows no locks, everybody gets it."
     ...
-
-class Stopping():
-    "Within it, signals are requests: `signal` says which one came. The second of a kind is obeyed at once."
-    numbers: list
-    before: dict
-    def __init__(self,
-        also:bool=False, # listen to the end of a terminal and to a batch system, too, beside Ctrl-C
-    ):
-        ...
-    def __enter__(self)->"Stopping":
-        ...
-    def _asked(self, n:int, frame:Any)->None:
-        ...
-    def __exit__(self, *_:Any)->None:
-        ...
 
 def settings(
     model:nn.Module, # in training
@@ -171,45 +151,4 @@ def autosave(
     the training itself none is written, since nobody knows how far the step came."""
     ...
 
-def fit(
-    model:nn.Module, # for example a `GaussianDiffusion`; trained in place
-    data:Any, # a data set, or any iterable of `x` or `(x, y)`, with `x` in [-1, 1]
-    epochs:float|None=None, # passes over the data; or:
-    steps:float|None=None, # optimiser steps, `math.inf`: until Ctrl-C; or:
-    minutes:float|None=None, # of training, by the clock
-    batch_size:int=64, # samples a step
-    lr:float=2e-3, # peak learning rate of Adam
-    seed:int=0, # decides the order of the data; the noise comes from torch's generator: see `set_seed`
-    device:torch.device|str|None=None, # where to train; `default_device()` if left out
-    valid:Any=None, # held-out data, for a validation loss every 500 steps and at the end
-    average:Any=.999, # greatest decay of the averaged weights, or as `as_average` has it; `False`: no average
-    opt:torch.optim.Optimizer|None=None, # instead of Adam, with its own peak as `lr`: `muon(model)`
-    stages:Sequence[Callable]=(), # further functions from states to states
-    run:Any=None, # a folder to keep checkpoints in and to go on from, "zoo/mine", or a `Run`
-    rate:Any="trapezoid", # learning rate over time: a name from `RATES`, or as `as_rate` has it
-    accumulate:int=1, # parts that a batch is computed in, to save memory
-)->dict[str, Any]: # losses and totals (see `history`), and as `raw` the weights without the average
-    """Train with averaged weights, falling learning rate and a progress bar. Ctrl-C ends it early and leaves
-    a usable model. Raises `ValueError` for what cannot work, before any step."""
-    ...
-
-def _check(model:Any, data:Any)->None:
-    "Raise `ValueError` for what cannot be trained, or trained on."
-    ...
-
-def _run(
-    states:Any, # training, ready to go
-    saver:Any, # the last stage of `fit`'s own
-    model:nn.Module, # gets the averaged weights at the end
-    log:dict[str, Any], # what `history` fills in
-    last:TrainState|None, # the state that training goes on after
-    keeper:Keeper|None, # of a run
-)->dict[str, Any]: # `log`
-    "Go through all steps; whatever happens, leave the averaged weights in the model, and a checkpoint."
-    ...
-
-def _tell(log:dict[str, Any], last:TrainState|None)->None:
-    "Where it stopped."
-    ...
-
-__all__ = ['COLUMNS', 'Run', 'as_run', 'locked', 'Stopping', 'settings', 'changes', 'read_history', 'draw_history', 'Keeper', 'autosave', 'fit']
+__all__ = ['COLUMNS', 'Run', 'as_run', 'locked', 'settings', 'changes', 'read_history', 'draw_history', 'Keeper', 'autosave']
