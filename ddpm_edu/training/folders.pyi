@@ -1,6 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""The folder of a training: `Run` says what is kept there, `locked` keeps others out, `settings` and `changes` tell
-what it was begun with, `read_history` reads its losses; a `Keeper` and the stage `autosave` write it all."""
+"""The folder of a training: `Run` says what is kept there, `locked` keeps others out, `settings` and `changes`
+tell what it was begun with, `read_history` reads its losses; a `Keeper` and `autosave` write it all."""
 from dataclasses import field
 from typing import Any
 import csv
