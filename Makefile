@@ -41,10 +41,10 @@ test: $(STAMP) ## notebooks and library in sync? then the linter, every notebook
 	@$(MAKE) lint
 	@echo "Running every notebook (workers: $(WORKERS)); seconds each:"
 	@OMP_NUM_THREADS=1 $(VENV)/nbdev_test --n-workers $(WORKERS) --timing
-	@$(VENV)/python -m pytest
+	@OMP_NUM_THREADS=1 $(VENV)/python -m pytest
 
 test-more: $(STAMP) ## what takes longer: hostile files, processes that are killed, 1,500 wrong arguments
-	@$(VENV)/python -m pytest -m more
+	@OMP_NUM_THREADS=1 $(VENV)/python -m pytest -m more
 
 test-extras: $(STAMP) ## each optional dependency in an environment of its own, in .extras/ (4 GB)
 	@$(VENV)/python tests/extras/run.py
@@ -67,7 +67,7 @@ lab: $(STAMP) ## JupyterLab, opened on the cover
 	$(VENV)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs/index.ipynb
 
 export: $(STAMP) ## write the library, its doors, stubs and scripts from the notebooks; fold, link and clean the notebooks
-	$(VENV)/nbdev_export
+	$(VENV)/nbdev-export
 	@$(VENV)/python tools/doors.py
 	@$(VENV)/python tools/stubs.py
 	@$(VENV)/python tools/pages.py
@@ -76,7 +76,7 @@ export: $(STAMP) ## write the library, its doors, stubs and scripts from the not
 	@$(MAKE) clean-nbs
 
 clean-nbs: $(STAMP) ## strip counts and metadata from the notebooks (outputs stay)
-	$(VENV)/nbdev_clean
+	$(VENV)/nbdev-clean
 
 readme: $(STAMP) ## render README.md from nbs/index.ipynb
 	$(VENV)/python tools/readme.py

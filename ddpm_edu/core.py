@@ -316,7 +316,8 @@ def _explanation(f:Callable, args:tuple, kwargs:dict, e:Exception)->str|None:
     if wrong: return f"`{name}` cannot work with {told(wrong[0])}"
     if isinstance(e, ArgumentError): return None
     said = (str(e) or type(e).__name__).strip().splitlines()[0][:150]
-    plain = [k for k, p in inspect.signature(f).parameters.items() if k in given and given[k] is not p.default]
+    plain = [k for k,
+             p in inspect.signature(f).parameters.items() if k in given and given[k] is not p.default]
     return f"`{name}` cannot work with {'; '.join(map(told, plain)) or 'its defaults'}: {said}"
 
 def _explained(f:Callable)->Callable:

@@ -170,7 +170,8 @@ def decode_image(
     "The picture in an image file of one of `FORMATS`; of several in a file, the first."
     from PIL import Image, UnidentifiedImageError
     check_fit(size, channels, fit, background)
-    if not isinstance(blob, bytes): raise ValueError(f"`blob` is a {type(blob).__name__}: give a file's bytes")
+    if not isinstance(blob, bytes):
+        raise ValueError(f"`blob` is a {type(blob).__name__}: give a file's bytes")
     if not blob: return "empty file"
     Image.init()
     try:

@@ -206,7 +206,8 @@ def _by_folder(names:Iterable[str])->tuple[dict[str, int], list[str]]:
     if any(len(p) > top for p in paths): above = {n: p[top:] for n, p in above.items()}  # folders around all
     deep = {n: p for n, p in above.items() if p and p[-1].lower() not in PARTS}
     while deep and min(map(len, deep.values())) > 1 and (
-            len({p[-1] for p in deep.values()}) == 1 < len({p[-2].lower() for p in deep.values()} - set(PARTS))):
+            len({p[-1] for p in deep.values()})
+== 1 < len({p[-2].lower() for p in deep.values()} - set(PARTS))):
         deep = {n: p[:-1] for n, p in deep.items()}                         # such as images/ below each class
     of = {n: p[-1] for n, p in deep.items() if p[-1].lower() not in PARTS}
     if not of:

@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""Layers that one vector steers, after k-diffusion: `FourierFeatures`, `mapping_network`, `AdaGroupNorm`, `AdaBlock`,
-`AdaSelfAttention`, `AdaCrossAttention`; `FixedDownsample`, `FixedUpsample` have no parameters."""
+"""Layers that one vector steers, after k-diffusion: `FourierFeatures`, `mapping_network`, `AdaGroupNorm`,
+`AdaBlock`, `AdaSelfAttention`, `AdaCrossAttention`; `FixedDownsample`, `FixedUpsample` have no
+parameters."""
 from dataclasses import field
 from typing import Any
 import math

@@ -1,6 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""The UNet of k-diffusion: `KDiffusionUNet(in_channels, channels, depths)`, with vectors, images and sentences as
-conditions; `set_skip_stages` and `set_patch_size` let it grow to larger images."""
+"""The UNet of k-diffusion: `KDiffusionUNet(in_channels, channels, depths)`, with vectors, images and
+sentences as conditions; `set_skip_stages` and `set_patch_size` let it grow to larger images."""
 from dataclasses import field
 from typing import Any
 import math
