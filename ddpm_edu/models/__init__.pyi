@@ -14,6 +14,7 @@ from .base import thresholded as thresholded
 from .base import takes_labels as takes_labels
 from .base import as_labels as as_labels
 from .base import evaluating as evaluating
+from .base import sampling_of as sampling_of
 from .base import load as load
 from .objectives import OBJECTIVES as OBJECTIVES
 from .objectives import Objective as Objective
