@@ -20,3 +20,5 @@ from .optimizers import orthogonalised as orthogonalised
 from .optimizers import Muon as Muon
 from .optimizers import CombinedOptimizer as CombinedOptimizer
 from .optimizers import muon as muon
+from .threads import trial_step as trial_step
+from .threads import best_threads as best_threads
