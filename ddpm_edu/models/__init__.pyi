@@ -47,6 +47,7 @@ from .foreign import from_v_diffusion as from_v_diffusion
 from .k_diffusion import k_diffusion_weights as k_diffusion_weights
 from .k_diffusion import from_k_diffusion as from_k_diffusion
 from .recipes import SAMPLED as SAMPLED
+from .recipes import PRESETS as PRESETS
 from .recipes import baseline_model as baseline_model
 from .recipes import digits_model as digits_model
 from .recipes import recipe_model as recipe_model
