@@ -1,7 +1,7 @@
 """Presets beside each other: FLD of 10,000 samples with labels by lot, and how often a fresh network tells
 them from real images.
 
-    python benchmarks/presets.py FOLDER [--model digits_guided] [--ways real,own,balanced] [--n 10000] [--seeds 0]
+    python benchmarks/presets.py FOLDER [--model digits_guided] [--ways own,fast] [--n 10000] [--seeds 0]
 
 `own` is the model's own way of sampling, `distance` are eight calls (of `digits_guided`) whose levels were
 chosen by FLD alone, and `real` are other real training images than those that the judge compares with
