@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from ..core import as_int, check_range, explain_errors, to_uint8
 from ..data.sets import TensorData
-from ..training.loop import adam, anneal, budget, train, until
+from ..training.loop import adam, budget, train, until
+from ..training.rates import anneal
 from .frechet import extract
 
 # %% ../../nbs/6_measuring/40_told_apart.ipynb #1f682a94
@@ -81,7 +82,7 @@ def _as_bytes(x:Tensor, name:str, like:Tensor|None=None)->Tensor:
 def _trained(data:TensorData, epochs:float, seed:int)->Judge: # in the protocol's way
     judge:Any = Judge(data.x.shape[1]); opt = adam(judge, 2e-3); done = budget(data, 100, epochs)
     states = until(train(judge, data, batch_size=100, seed=seed, opt=opt), done)
-    for _ in anneal(states, opt, done, warmup=1, hold=0): pass
+    for _ in anneal(states, opt, done, rate=lambda step, used: max(0., 1 - used)): pass
     return judge
 
 # %% ../../nbs/6_measuring/40_told_apart.ipynb #827fe245

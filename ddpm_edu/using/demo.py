@@ -24,7 +24,7 @@ from ..viz.pictures import grid, save_image
 from ..data.idx import digits
 from ..models.base import DenoisingModel, load
 from ..models.recipes import recipe_model
-from ..training.loop import fit
+from ..training.runs import fit
 from ..training.optimizers import muon
 from ..training.threads import best_threads, trial_step
 from ..measuring.frechet import fld
@@ -153,7 +153,7 @@ def _train(model:DenoisingModel, path:Path, minutes:float|None, images:int|None,
           f"{device or default_device()} ({threads} thread{'s' * (threads > 1)}). "
           "Ctrl-C stops early and still draws.", flush=True)
     history = fit(model, data, minutes=minutes, steps=None if images is None else math.ceil(images / 64),
-                  batch_size=64, opt=muon(model, .016), max_decay=.998, device=device)
+                  batch_size=64, opt=muon(model, .016), average=.998, device=device)
     model.save(path, data="the first 10,000 digits of MNIST",
                seconds=round(history["seconds"]), images=history["images"], threads=threads)
     speed = f"{history['seconds']:.0f} s, {history['images_per_second']:.0f} images/s"
