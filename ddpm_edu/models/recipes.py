@@ -57,7 +57,10 @@ SAMPLED = { # the ways of sampling that were found best for the weights that shi
 PRESETS = { # other ways that their cards offer by name, for fewer calls (`sample(..., preset="fast")`)
     "digits_guided": {
         "balanced": Sampling("dpmpp_2m_sde", 8, dict(sigma_min=.15, sigma_max=22., rho=2.), dict(eta=.95)),
-        "fast": Sampling("dpmpp_2m", 4, dict(sigma_min=.15, sigma_max=18., rho=3.5))}}
+        "fast": Sampling("dpmpp_2m", 4, dict(sigma_min=.15, sigma_max=18., rho=3.5))},
+    "fashion": {
+        "balanced": Sampling("dpmpp_2m_sde", 8, dict(sigma_min=.06, sigma_max=25., rho=3.), dict(eta=1.2)),
+        "fast": Sampling("dpmpp_2m", 4, dict(sigma_min=.07, sigma_max=25., rho=4.))}}
 
 # %% ../../nbs/4_models/80_recipes.ipynb #2ea42456
 def spiral_model(
