@@ -24,3 +24,6 @@ from .neighbours import manifold_scores as manifold_scores
 from .neighbours import Nearest as Nearest
 from .neighbours import nearest as nearest
 from .neighbours import copied as copied
+from .told_apart import Judge as Judge
+from .told_apart import ToldApart as ToldApart
+from .told_apart import tell_apart as tell_apart

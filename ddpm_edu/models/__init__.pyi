@@ -16,6 +16,7 @@ from .base import thresholded as thresholded
 from .base import takes_labels as takes_labels
 from .base import as_labels as as_labels
 from .base import evaluating as evaluating
+from .base import sampling_of as sampling_of
 from .base import load as load
 from .objectives import OBJECTIVES as OBJECTIVES
 from .objectives import WEIGHTINGS as WEIGHTINGS
@@ -52,6 +53,7 @@ from .foreign import from_v_diffusion as from_v_diffusion
 from .k_diffusion import k_diffusion_weights as k_diffusion_weights
 from .k_diffusion import from_k_diffusion as from_k_diffusion
 from .recipes import SAMPLED as SAMPLED
+from .recipes import PRESETS as PRESETS
 from .recipes import baseline_model as baseline_model
 from .recipes import digits_model as digits_model
 from .recipes import recipe_model as recipe_model

@@ -1,7 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""What all models share: `DenoisingModel` with `sample` and `sample_iter`, the defaults in `Sampling`, labels
-by number or name (`as_labels`), `evaluating` for sampling that disturbs nobody, and `load`, which gives a
-saved model back."""
+"""What all models share: `DenoisingModel` with `sample` and `sample_iter`, ways of sampling in `Sampling` and
+`sampling_of`, labels by number, name or lot (`as_labels`), `evaluating` for sampling that disturbs nobody,
+and `load`, which gives a saved model back."""
 from dataclasses import field
 from typing import Any
 import difflib
@@ -17,7 +17,7 @@ from types import MethodType
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from ..core import SeededNoise, Step, as_float, as_int, explain_errors, progress_bar
+from ..core import SeededNoise, Step, as_float, as_int, explain_errors, hash_seed, progress_bar
 from ..denoising.denoisers import dynamic_threshold, static_threshold
 from ..denoising.guidance import drop_labels, guided
 from ..denoising.samplers import final
@@ -101,7 +101,7 @@ class DenoisingModel(Saved):
         ...
     def sample_iter(self:DenoisingModel,
         n:int, # samples
-        labels:Tensor|Sequence|int|str|None=None, # a class for all or for each, by number or name; `None`: none
+        labels:Tensor|Sequence|int|str|None=None, # a class for all or each, by number or name; "any": by lot
         guidance_scale:float=1., # 1 plain, above 1 exaggerates the label, 0 ignores it
         sampler:str|Callable|None=None, # a name from `SAMPLERS`, or a sampler; `None`: the model's own
         n_steps:int|None=None, # steps, network calls for most samplers; `None`: the model's own
@@ -111,14 +111,15 @@ class DenoisingModel(Saved):
         sigmas:Tensor|None=None, # `[n_steps+1]` the levels themselves, instead of `n_steps` and `spacing`
         threshold:str|None="model", guidance_rescale:float=0., # see `denoiser`
         guidance_interval:tuple[float, float]|None=None, # see `denoiser`
-        *, start:int=0, # number of the first sample, in a part of a larger request
+        *, preset:str|None=None, # one of the card's ways of sampling, such as "fast"
+        start:int=0, # number of the first sample, in a part of a larger request
         **options:Any, # of the sampler, such as `eta`
     )->Iterator[Step]: # the sampler's steps
         "Sample step by step: loop over it, and watch."
         ...
     def sample(self:DenoisingModel,
         n:int, # samples
-        labels:Tensor|Sequence|int|str|None=None, # a class for all or for each, by number or name; `None`: none
+        labels:Tensor|Sequence|int|str|None=None, # a class for all or each, by number or name; "any": by lot
         guidance_scale:float=1., # 1 plain, above 1 exaggerates the label, 0 ignores it
         sampler:str|Callable|None=None, # a name from `SAMPLERS`, or a sampler; `None`: the model's own
         n_steps:int|None=None, # steps, network calls for most samplers; `None`: the model's own
@@ -128,7 +129,8 @@ class DenoisingModel(Saved):
         sigmas:Tensor|None=None, # `[n_steps+1]` the levels themselves, instead of `n_steps` and `spacing`
         threshold:str|None="model", guidance_rescale:float=0., # see `denoiser`
         guidance_interval:tuple[float, float]|None=None, # see `denoiser`
-        *, batch_size:int=256, # samples at a time
+        *, preset:str|None=None, # one of the card's ways of sampling, such as "fast"
+        batch_size:int=256, # samples at a time
         **options:Any, # of the sampler, such as `eta`
     )->Tensor: # `[n, *data_shape]`, in [-1, 1]
         "Draw `n` samples."
@@ -149,8 +151,9 @@ def takes_labels(
 
 def as_labels(
     model:DenoisingModel, # who is asked
-    labels:Tensor|Sequence|int|str|None, # class numbers or names, one for all or one for each; -1: none
+    labels:Tensor|Sequence|int|str|None, # class numbers or names, one for all or each; -1: none; or "any"
     n:int, # samples
+    seed:int=0, start:int=0, # of the request, and the number of the first sample: for "any"
 )->Tensor|None: # long `[n]`, where the model is
     "Bring labels into the form that networks take; raises `ValueError` where they do not fit."
     ...
@@ -159,12 +162,23 @@ def _numbered(model:DenoisingModel, name:str)->int:
     "The number of a class; raises `ValueError` that lists the names there are."
     ...
 
+def _by_lot(model:DenoisingModel, n:int, seed:int, start:int)->list[int]:
+    "A class for each sample, as often as in training; raises `ValueError` where the card does not tell."
+    ...
+
 def evaluating(
     module:nn.Module, # in any mode, and left in it
     seen:dict[int, nn.Module]|None=None, # (parts that were met already)
 )->Any: # the same in evaluation mode: weights and buffers are shared, modes and new attributes are not
     """A module for whoever wants to evaluate it while others train.
     Compiled ones are taken as they were built."""
+    ...
+
+def sampling_of(
+    model:DenoisingModel, # whose card may hold `presets`: name → the fields of a `Sampling`
+    preset:str|None=None, # the name; `None`: the model's own way
+)->Sampling:
+    "One of a model's ways of sampling. Raises `ValueError` that names those there are, or says what is odd."
     ...
 
 def _options(fn:Callable, options:dict[str, Any], noise_sampler:Callable)->dict[str, Any]:
@@ -186,4 +200,4 @@ def load(
     Raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."""
     ...
 
-__all__ = ['Sampling', 'DenoisingModel', 'thresholded', 'takes_labels', 'as_labels', 'evaluating', 'load']
+__all__ = ['Sampling', 'DenoisingModel', 'thresholded', 'takes_labels', 'as_labels', 'evaluating', 'sampling_of', 'load']

@@ -75,3 +75,5 @@ from .folders import Keeper as Keeper
 from .folders import autosave as autosave
 from .runs import Stopping as Stopping
 from .runs import fit as fit
+from .threads import trial_step as trial_step
+from .threads import best_threads as best_threads

@@ -21,8 +21,12 @@ from .browser import live_page as live_page
 from .flow import TOYS as TOYS
 from .flow import points_page as points_page
 from .demo import HOW as HOW
+from .demo import ENOUGH as ENOUGH
 from .demo import sheet as sheet
 from .demo import draw as draw
 from .demo import score as score
+from .demo import told as told
+from .demo import verdict as verdict
+from .demo import helpful_threads as helpful_threads
 from .demo import run_demo as run_demo
 from .demo import main as main
