@@ -3,8 +3,8 @@ before and the one after.
 
 `make export` calls it. Folded in JupyterLab (the first line and three dots stay) are `#| hide` cells,
 exported cells of imports alone, and the answers of exercises (`#| code-fold: true`), outputs included. The
-links stand in a cell of their own at the end of a chapter; chapters are read in the order of floors and
-numbers, tutorials in theirs."""
+links, and one to the page of words and symbols, stand in a cell of their own at the end of a chapter; chapters
+are read in the order of floors and numbers, tutorials in theirs."""
 import ast
 import json
 import os
@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LINKS = "chapters-around"                        # the id of the cell with the links
+WORDS = "tutorials/90_words.ipynb"                # the glossary, if there is one
 
 
 def chapters(nbs:Path)->list[Path]:
@@ -54,7 +55,9 @@ def fold(nb:dict)->None:
 def link(nb:dict, path:Path, nbs:Path, before:tuple[Path, str]|None, after:tuple[Path, str]|None)->None:
     "Write the cell with the links, before the last heading if that is the one of nbdev."
     to = lambda p: os.path.relpath(p, path.parent).replace(os.sep, "/")
+    words = nbs/WORDS
     parts = [f"[← {before[1]}]({to(before[0])})" if before else "", f"[the cover]({to(nbs/'index.ipynb')})",
+             f"[words and symbols]({to(words)})" if words.exists() and path != words else "",
              f"[{after[1]} →]({to(after[0])})" if after else ""]
     cell = {"cell_type": "markdown", "id": LINKS, "metadata": {}, "source": [" · ".join(filter(None, parts))]}
     cells = [c for c in nb["cells"] if c.get("id") != LINKS]
