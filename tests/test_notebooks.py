@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from doors import exported
-from pages import LINKS, ROOT, WORDS, chapters, folded, only_imports
+from pages import LINKS, ROOT, WORDS, chapters, folded, minutes, only_imports
 
 NBS = ROOT/"nbs"
 BOOKS = {p.relative_to(NBS).as_posix(): json.loads(p.read_text(encoding="utf-8"))
@@ -94,6 +94,20 @@ def test_each_chapter_links_to_its_neighbours():
               for target in re.findall(r"\]\(([^)]+)\)", cell)]
         words = None if name == WORDS else WORDS
         assert to == [t for t in (before, "index.ipynb", words, after) if t], name
+
+
+@pytest.mark.parametrize("name", [n for n in BOOKS if n != "index.ipynb"])
+def test_the_top_says_how_long_reading_takes(name):
+    told = re.search(r"^\*(?:You|In) .* About (\d+) minutes? of reading\.\*$", text_of(BOOKS[name]), re.M)
+    assert told and int(told[1]) == minutes(BOOKS[name])
+
+
+def test_the_cover_adds_the_minutes_of_its_paths():
+    paths = re.findall(r"^- \*\*.*?\*\* \((\d+) minutes of reading[^)]*\).*?: (.*)$",
+                       text_of(BOOKS["index.ipynb"]), re.M)
+    assert len(paths) == 5
+    for told, path in paths:
+        assert int(told) == sum(minutes(BOOKS[n]) for n in re.findall(r"\]\(([^)]+)\)", path)), path
 
 
 GREEK = (r"\\(?:(?:bar|hat|tilde)(?:\\\w+| \w|\{\w\})"

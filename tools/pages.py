@@ -4,7 +4,8 @@ before and the one after.
 `make export` calls it. Folded in JupyterLab (the first line and three dots stay) are `#| hide` cells,
 exported cells of imports alone, and the answers of exercises (`#| code-fold: true`), outputs included. The
 links, and one to the page of words and symbols, stand in a cell of their own at the end of a chapter; chapters
-are read in the order of floors and numbers, tutorials in theirs."""
+are read in the order of floors and numbers, tutorials in theirs. The lines at the top that say what a chapter
+needs end with the minutes that reading it takes, 200 words a minute."""
 import ast
 import json
 import os
@@ -44,6 +45,28 @@ def folded(source:str)->dict[str, bool]:
     return {"source_hidden": True} if useless else {}
 
 
+READING = re.compile(r"^(\*(?:You|In) .*?)(?: About \d+ minutes? of reading\.)?\*$", re.M)
+
+
+def minutes(nb:dict)->int:
+    "How long reading the prose of a notebook takes, in minutes, at 200 words a minute."
+    prose = ["".join(c["source"]) for c in nb["cells"] if c["cell_type"] == "markdown"
+             and c.get("id") != LINKS and "nbdev" not in c["metadata"]]
+    text = re.sub(r"```.*?```| About \d+ minutes? of reading\.|\]\([^)]*\)|\$\$.*?\$\$", " ", "\n".join(prose), flags=re.S)
+    return max(1, round(len(text.split()) / 200))
+
+
+def time_reading(nb:dict)->None:
+    "Write the minutes into the lines at the top."
+    n = minutes(nb)
+    for cell in nb["cells"][:4]:
+        source = "".join(cell["source"])
+        new = READING.sub(rf"\1 About {n} minute{'s' * (n > 1)} of reading.*", source, count=1)
+        if cell["cell_type"] == "markdown" and READING.search(source):
+            cell["source"] = new.splitlines(keepends=True)
+            return
+
+
 def fold(nb:dict)->None:
     "Set the metadata that JupyterLab goes by; of other cells too, so that it is as written here."
     for cell in nb["cells"]:
@@ -76,6 +99,7 @@ def write(root:Path)->None:
         link(books[p], p, nbs, *around)
     for p, nb in books.items():
         fold(nb)
+        if p.name != "index.ipynb": time_reading(nb)
         text = json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
         if text != p.read_text(encoding="utf-8"): p.write_text(text, encoding="utf-8")
 
