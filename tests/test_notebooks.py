@@ -117,8 +117,8 @@ GREEK = (r"\\(?:(?:bar|hat|tilde)(?:\\\w+| \w|\{\w\})"
 def test_the_glossary_knows_symbols_and_abbreviations():
     "Greek letters of formulas and abbreviations of methods that more than one chapter uses."
     glossary, seen = text_of(BOOKS[WORDS]), {}
-    everyday = {"CPU", "GPU", "CUDA", "NaN", "PNG", "GIF", "JPEG", "JSON", "MB", "GB", "README", "CIFAR", "GELU",
-                "ReLU", "SiLU", "NVIDIA", "API", "HTML", "EU", "RGB", "FOLDER"}
+    everyday = {"CPU", "GPU", "CUDA", "NaN", "PNG", "GIF", "JPEG", "JSON", "MB", "GB", "README", "CIFAR",
+                "GELU", "ReLU", "SiLU", "NVIDIA", "API", "HTML", "EU", "RGB", "FOLDER"}
     for name in (n for n in BOOKS if n != WORDS):
         text = re.sub(r"\]\([^)]*\)", "]", plain(text_of(BOOKS[name])))
         short = set(re.findall(r"\b[A-Z][A-Za-z]?[A-Z][A-Z0-9]*\b", text)) - everyday

@@ -1,11 +1,11 @@
-"""Finish the notebooks for reading: fold what a reader gains nothing from, and link each chapter to the one
-before and the one after.
+"""Finish the notebooks for reading: fold what a reader gains nothing from, link each chapter to its neighbours,
+and say how long reading it takes.
 
 `make export` calls it. Folded in JupyterLab (the first line and three dots stay) are `#| hide` cells,
 exported cells of imports alone, and the answers of exercises (`#| code-fold: true`), outputs included. The
-links, and one to the page of words and symbols, stand in a cell of their own at the end of a chapter; chapters
-are read in the order of floors and numbers, tutorials in theirs. The lines at the top that say what a chapter
-needs end with the minutes that reading it takes, 200 words a minute."""
+links, and one to the page of words and symbols, stand in a cell of their own at the end of a chapter;
+chapters are read in the order of floors and numbers, tutorials in theirs. The lines at the top that say what
+a chapter needs end with the minutes that reading it takes, at 200 words a minute."""
 import ast
 import json
 import os
@@ -52,7 +52,8 @@ def minutes(nb:dict)->int:
     "How long reading the prose of a notebook takes, in minutes, at 200 words a minute."
     prose = ["".join(c["source"]) for c in nb["cells"] if c["cell_type"] == "markdown"
              and c.get("id") != LINKS and "nbdev" not in c["metadata"]]
-    text = re.sub(r"```.*?```| About \d+ minutes? of reading\.|\]\([^)]*\)|\$\$.*?\$\$", " ", "\n".join(prose), flags=re.S)
+    drop = r"```.*?```| About \d+ minutes? of reading\.|\]\([^)]*\)|\$\$.*?\$\$"
+    text = re.sub(drop, " ", "\n".join(prose), flags=re.S)
     return max(1, round(len(text.split()) / 200))
 
 

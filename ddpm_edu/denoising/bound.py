@@ -9,6 +9,7 @@ __all__ = ['bound_weights', 'bound_terms']
 # %% ../../nbs/2_denoising/95_bound.ipynb #463ba534
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from ..core import SeededNoise, explain_errors
 def _levels(sigmas:Tensor)->list[float]:
     "Noise levels as numbers."
     s = torch.as_tensor(sigmas).tolist()
-    if len(s) < 2 or s[-1] <= 0 or not math.isfinite(s[0]) or any(not a > b for a, b in zip(s, s[1:])):
+    if len(s) < 2 or s[-1] <= 0 or not math.isfinite(s[0]) or any(not a > b for a, b in pairwise(s)):
         raise ValueError("`sigmas` must be at least two finite levels that fall and stay above 0: "
                          "leave out the 0 at the end of a sampler's list")
     return s
@@ -52,7 +53,7 @@ def bound_terms(
         x0 = D(x + sigma * noise(x), x.new_full((len(x),), sigma), **cond)
         return (x - x0).square().flatten(1).sum(1)
     prior = x.square().flatten(1).sum(1) / (2 * s[0]**2)
-    at = [(a * b)**.5 for a, b in zip(s, s[1:])] if limit else s
+    at = [(a * b)**.5 for a, b in pairwise(s)] if limit else s
     steps = [w / a**2 * error(a) for w, a in zip(bound_weights(sigmas, limit).tolist(), at)]
     decoder = error(s[-1]) / (2 * s[-1]**2) + x[0].numel() / 2 * math.log(2 * math.pi * s[-1]**2)
     return torch.stack([prior, *steps, decoder])
