@@ -1,5 +1,5 @@
-"""Finish the notebooks for reading: fold what a reader gains nothing from, link each chapter to its neighbours,
-and say how long reading it takes.
+"""Finish the notebooks for reading: fold what a reader gains nothing from, link each to its neighbours, and
+say how long reading it takes.
 
 `make export` calls it. Folded in JupyterLab (the first line and three dots stay) are `#| hide` cells,
 exported cells of imports alone, and the answers of exercises (`#| code-fold: true`), outputs included. The
