@@ -68,6 +68,18 @@ def time_reading(nb:dict)->None:
             return
 
 
+def time_paths(cover:dict, times:dict[str, int])->None:
+    "Add the minutes up in the lines of the cover that lead along a path of chapters."
+    line = re.compile(r"^(- \*\*.+?\*\* \()\d+( minutes of reading)(.*)$", re.M)
+    def added(m:re.Match)->str:
+        path = re.findall(r"\]\(([^)]+)\)", m[3])
+        return f"{m[1]}{sum(times.get(to, 0) for to in path)}{m[2]}{m[3]}"
+    for cell in cover["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown" and line.search(source):
+            cell["source"] = line.sub(added, source).splitlines(keepends=True)
+
+
 def fold(nb:dict)->None:
     "Set the metadata that JupyterLab goes by; of other cells too, so that it is as written here."
     for cell in nb["cells"]:
@@ -98,9 +110,11 @@ def write(root:Path)->None:
     for i, p in enumerate(order):
         around = [(order[k], titles[order[k]]) if 0 <= k < len(order) else None for k in (i - 1, i + 1)]
         link(books[p], p, nbs, *around)
+    times = {p.relative_to(nbs).as_posix(): minutes(books[p]) for p in order}
     for p, nb in books.items():
         fold(nb)
-        if p.name != "index.ipynb": time_reading(nb)
+        if p.name == "index.ipynb": time_paths(nb, times)
+        else: time_reading(nb)
         text = json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
         if text != p.read_text(encoding="utf-8"): p.write_text(text, encoding="utf-8")
 
