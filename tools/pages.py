@@ -1,10 +1,11 @@
-"""Finish the notebooks for reading: fold what a reader gains nothing from, and link each chapter to the one
-before and the one after.
+"""Finish the notebooks for reading: fold what a reader gains nothing from, link each to its neighbours, and
+say how long reading it takes.
 
 `make export` calls it. Folded in JupyterLab (the first line and three dots stay) are `#| hide` cells,
 exported cells of imports alone, and the answers of exercises (`#| code-fold: true`), outputs included. The
-links stand in a cell of their own at the end of a chapter; chapters are read in the order of floors and
-numbers, tutorials in theirs."""
+links, and one to the page of words and symbols, stand in a cell of their own at the end of a chapter;
+chapters are read in the order of floors and numbers, tutorials in theirs. The lines at the top that say what
+a chapter needs end with the minutes that reading it takes, at 200 words a minute."""
 import ast
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LINKS = "chapters-around"                        # the id of the cell with the links
+WORDS = "tutorials/90_words.ipynb"                # the glossary, if there is one
 
 
 def chapters(nbs:Path)->list[Path]:
@@ -43,6 +45,41 @@ def folded(source:str)->dict[str, bool]:
     return {"source_hidden": True} if useless else {}
 
 
+READING = re.compile(r"^(\*(?:You|In) .*?)(?: About \d+ minutes? of reading\.)?\*$", re.M)
+
+
+def minutes(nb:dict)->int:
+    "How long reading the prose of a notebook takes, in minutes, at 200 words a minute."
+    prose = ["".join(c["source"]) for c in nb["cells"] if c["cell_type"] == "markdown"
+             and c.get("id") != LINKS and "nbdev" not in c["metadata"]]
+    drop = r"```.*?```| About \d+ minutes? of reading\.|\]\([^)]*\)|\$\$.*?\$\$"
+    text = re.sub(drop, " ", "\n".join(prose), flags=re.S)
+    return max(1, round(len(text.split()) / 200))
+
+
+def time_reading(nb:dict)->None:
+    "Write the minutes into the lines at the top."
+    n = minutes(nb)
+    for cell in nb["cells"][:4]:
+        source = "".join(cell["source"])
+        new = READING.sub(rf"\1 About {n} minute{'s' * (n > 1)} of reading.*", source, count=1)
+        if cell["cell_type"] == "markdown" and READING.search(source):
+            cell["source"] = new.splitlines(keepends=True)
+            return
+
+
+def time_paths(cover:dict, times:dict[str, int])->None:
+    "Add the minutes up in the lines of the cover that lead along a path of chapters."
+    line = re.compile(r"^(- \*\*.+?\*\* \()\d+( minutes of reading)(.*)$", re.M)
+    def added(m:re.Match)->str:
+        path = re.findall(r"\]\(([^)]+)\)", m[3])
+        return f"{m[1]}{sum(times.get(to, 0) for to in path)}{m[2]}{m[3]}"
+    for cell in cover["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown" and line.search(source):
+            cell["source"] = line.sub(added, source).splitlines(keepends=True)
+
+
 def fold(nb:dict)->None:
     "Set the metadata that JupyterLab goes by; of other cells too, so that it is as written here."
     for cell in nb["cells"]:
@@ -54,7 +91,9 @@ def fold(nb:dict)->None:
 def link(nb:dict, path:Path, nbs:Path, before:tuple[Path, str]|None, after:tuple[Path, str]|None)->None:
     "Write the cell with the links, before the last heading if that is the one of nbdev."
     to = lambda p: os.path.relpath(p, path.parent).replace(os.sep, "/")
+    words = nbs/WORDS
     parts = [f"[← {before[1]}]({to(before[0])})" if before else "", f"[the cover]({to(nbs/'index.ipynb')})",
+             f"[words and symbols]({to(words)})" if words.exists() and path != words else "",
              f"[{after[1]} →]({to(after[0])})" if after else ""]
     cell = {"cell_type": "markdown", "id": LINKS, "metadata": {}, "source": [" · ".join(filter(None, parts))]}
     cells = [c for c in nb["cells"] if c.get("id") != LINKS]
@@ -71,8 +110,11 @@ def write(root:Path)->None:
     for i, p in enumerate(order):
         around = [(order[k], titles[order[k]]) if 0 <= k < len(order) else None for k in (i - 1, i + 1)]
         link(books[p], p, nbs, *around)
+    times = {p.relative_to(nbs).as_posix(): minutes(books[p]) for p in order}
     for p, nb in books.items():
         fold(nb)
+        if p.name == "index.ipynb": time_paths(nb, times)
+        else: time_reading(nb)
         text = json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
         if text != p.read_text(encoding="utf-8"): p.write_text(text, encoding="utf-8")
 

@@ -76,3 +76,5 @@ from .likelihood import flow as flow
 from .likelihood import log_likelihood as log_likelihood
 from .likelihood import dequantise as dequantise
 from .likelihood import bits_per_dim as bits_per_dim
+from .bound import bound_weights as bound_weights
+from .bound import bound_terms as bound_terms

@@ -55,8 +55,9 @@ def strip_grid(
 
 # %% ../../nbs/0_ground/40_film.ipynb #4b476d41
 def _captions(frames:list[Any])->list[str]:
-    "Noise levels, where the frames are steps."
-    return [f"σ = {f.sigma:.3g}" if isinstance(f, Step) else "" for f in frames]
+    "Noise levels, where the frames are steps: short enough to fit under a picture of usual size."
+    short = lambda s: f"{s:.0f}" if s >= 10 else f"{s:.2g}"
+    return [f"σ = {short(f.sigma)}" if isinstance(f, Step) else "" for f in frames]
 
 def strip(
     frames:Iterable[Step|Tensor], # steps of a sampler, or batches of images or points, noise first
@@ -72,7 +73,7 @@ def strip(
     sheet, w = strip_grid(frames, n, attr), _value(frames[0], attr).shape[-1]
     ax = draw_sheet(sheet, None, .75 * scale * len(frames))
     for i, s in enumerate(captions):
-        ax.text(i * (w + 1) + w/2, sheet.shape[0] + 1, s, ha="center", va="top", fontsize=8)
+        ax.text(i * (w + 1) + w/2, sheet.shape[0] + 1, s, ha="center", va="top", fontsize=8 * min(1, scale))
 
 # %% ../../nbs/0_ground/40_film.ipynb #7f4493c9
 def _strip_points(frames:list[Any], attr:str, scale:float, captions:list[str], **kwargs:Any)->None:
