@@ -20,3 +20,9 @@ from .optimizers import orthogonalised as orthogonalised
 from .optimizers import Muon as Muon
 from .optimizers import CombinedOptimizer as CombinedOptimizer
 from .optimizers import muon as muon
+from .noise_scale import noise_estimates as noise_estimates
+from .noise_scale import NoiseScale as NoiseScale
+from .noise_scale import gradient_norms as gradient_norms
+from .noise_scale import GradientNoise as GradientNoise
+from .noise_scale import gradient_noise as gradient_noise
+from .noise_scale import watch_noise as watch_noise
