@@ -1,13 +1,14 @@
-"""Five families of UNet with about 380,000 parameters each, trained for equal minutes of one core on the
+"""UNets of five systems with about 380,000 parameters each, trained for equal minutes of one core on the
 10,000 digits that ship, and scored by FLD-v1.
 
     OMP_NUM_THREADS=1 python benchmarks/families.py [--only NAME …] [--minutes 1] [--n 2000]
 
 NAME is one of `NETWORKS` below; `variance` is k-diffusion's network once more, with an answer that is an
-isotropic normal distribution (one number more for each image, its variance). All are `KarrasDiffusion`s with
-the same noise, optimiser and averaging. The minutes are those that the processor worked for the training, so
-that other work on the machine does not count. For the last two the noise of the gradient is measured at
-`SHARES` of the time, and that does not count either.
+isotropic normal distribution (one number more for each image, its variance), and `grown` is it again, trained
+for a quarter of the time on 14×14 pixels and then grown. All are `KarrasDiffusion`s with the same noise,
+optimiser and averaging. The minutes are those that the processor worked for the training, so that other work
+on the machine does not count. For `MEASURED` the noise of the gradient is measured at `SHARES` of the time,
+and that does not count either.
 
 Weights go to OUT, a line for each network to benchmarks/results/families.csv, and the gradient's noise to
 benchmarks/results/families_noise.csv. Networks that are on record are left out, so that it can be killed and
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from ddpm_edu import KarrasDiffusion, UNet, digits, load, set_seed
+from ddpm_edu import KarrasDiffusion, TensorData, UNet, digits, load, set_seed
 from ddpm_edu.core import to_uint8
 from ddpm_edu.measuring import fld_interval
 from ddpm_edu.models import SAMPLED
@@ -28,9 +29,10 @@ from ddpm_edu.networks import FlaxUNet, KDiffusionUNet, KigoLevel, KigoUNet, Noi
 from ddpm_edu.training import adam, anneal, ema, train, until, validation_loss
 from ddpm_edu.training.noise_scale import gradient_noise
 from torch import nn
+from torch.nn import functional as F
 
 T, LOW, HIGH = 1000, .02, 40.  # the noise levels of all of them
-SHARES = (.02, .25, .5, .98)  # of the training, at which the gradient's noise is measured for the last two
+MEASURED, SHARES = ("k-diffusion", "variance"), (.02, .25, .5, .98)  # whose gradient's noise, and when
 
 
 def kigo()->KigoUNet:
@@ -41,10 +43,10 @@ def kigo()->KigoUNet:
     return KigoUNet(1, levels, T, outer_channels=16, alphas_cumprod=alpha_bar)
 
 
-def k_diffusion(learned_variance:bool=False)->KDiffusionUNet:
+def k_diffusion(**options:int)->KDiffusionUNet:
     "k-diffusion's network."
     return KDiffusionUNet(1, (24, 48, 64), (1, 1, 1), T, attention_levels=[2], mapping_dim=68,
-                          sigma_min=LOW, sigma_max=HIGH, learned_variance=learned_variance)
+                          sigma_min=LOW, sigma_max=HIGH, **options)
 
 
 NETWORKS:dict[str, Callable[[], nn.Module]] = {
@@ -53,15 +55,20 @@ NETWORKS:dict[str, Callable[[], nn.Module]] = {
     "Noisy": lambda: NoisyUNet(1, dict(levels=["BB", "BBA", "BBA"]), 18, T=T),
     "flax": lambda: FlaxUNet(1, 16, T, (1, 2, 2), num_heads=4, head_dim=20),
     "k-diffusion": k_diffusion,
-    "variance": lambda: k_diffusion(True)}
+    "variance": lambda: k_diffusion(learned_variance=True),
+    "grown": lambda: k_diffusion(skip_stages=1)}
+
+
+def around(net:nn.Module, side:int=28, learned_variance:bool=False)->KarrasDiffusion:
+    "A model of the digits with a network."
+    return KarrasDiffusion(net, (1, side, side), .6, LOW, HIGH, density_options=dict(mean=-.4, std=1.2),
+                           learned_variance=learned_variance, sampling=SAMPLED["digits"])
 
 
 def model_of(name:str)->KarrasDiffusion:
     "The model of a row of the table, with fresh weights."
     set_seed(0)
-    return KarrasDiffusion(NETWORKS[name](), (1, 28, 28), .6, LOW, HIGH,
-                           density_options=dict(mean=-.4, std=1.2), learned_variance=name == "variance",
-                           sampling=SAMPLED["digits"])
+    return around(NETWORKS[name](), 14 if name == "grown" else 28, name == "variance")
 
 
 def add(path:Path, rows:list[dict])->None:
@@ -71,23 +78,41 @@ def add(path:Path, rows:list[dict])->None:
         w = csv.DictWriter(f, list(rows[0]), lineterminator="\n"); w.writeheader(); w.writerows([*old, *rows])
 
 
-def fitted(name:str, minutes:float, noise:Path, weights:Path)->None:
-    "Train the model of a row and save its averaged weights."
-    model, data = model_of(name), digits()
-    opt, paused, start, left, rows = adam(model, 2e-3), 0., time.process_time(), [], []
-    if name in ("k-diffusion", "variance"): left += SHARES
+def trained(model:KarrasDiffusion, data:TensorData, minutes:float,
+            noise:dict[float, dict]|None=None)->tuple[KarrasDiffusion, int, float]:
+    "The average of a training, the images that it saw and its seconds; `noise` is filled in at its shares."
+    opt, paused, start, left = adam(model, 2e-3), 0., time.process_time(), sorted(noise or ())
     done = lambda s=None: (time.process_time() - start - paused) / (60 * minutes)
     for s in ema(anneal(until(train(model, data, batch_size=64, opt=opt), done), opt, done), .998):
-        if not left or (share := done()) < left[0]: continue
-        at = time.process_time()
-        found = gradient_noise(model, data, 10)
-        left.pop(0); paused += time.process_time() - at
-        rows.append(dict(network=name, share=round(share, 3), steps=s.step, sq_norm=f"{found.sq_norm:.6g}",
-                         trace=f"{found.trace:.6g}", noise_scale=f"{found.scale:.5g}"))
-        print(rows[-1], flush=True)
-    if rows: add(noise, rows)
-    s.ema.save(weights, torch.float16, images=s.images, seconds=round(60 * minutes * done(), 1),
-               loss=round(validation_loss(s.ema, digits(train=False), 2000), 5))
+        if not left or done() < left[0]: continue
+        at, found = time.process_time(), gradient_noise(model, data, 10)
+        noise[left.pop(0)] |= dict(steps=s.step, sq_norm=f"{found.sq_norm:.6g}", trace=f"{found.trace:.6g}",
+                                   noise_scale=f"{found.scale:.5g}")
+        paused += time.process_time() - at
+    return s.ema, s.images, time.process_time() - start - paused
+
+
+def grown(minutes:float, path:Path)->tuple[KarrasDiffusion, int, float]:
+    "k-diffusion's network: a quarter of the time on 14×14, then its average, from its file, on 28×28."
+    data, small = digits(), model_of("grown")
+    pooled = TensorData(to_uint8(F.avg_pool2d(data[:len(data)][0], 2)))
+    mean, before, seconds = trained(small, pooled, minutes / 4)
+    mean.save(path)
+    set_seed(0)
+    net = load(path).net.set_skip_stages(0)
+    mean, images, more = trained(around(net.requires_grad_()), data, minutes * 3 / 4)
+    return mean, before + images, seconds + more
+
+
+def fitted(name:str, minutes:float, noise:Path, weights:Path)->None:
+    "Train the model of a row and save its averaged weights."
+    measured = {share: dict(network=name, share=share) for share in SHARES if name in MEASURED}
+    if name == "grown": mean, images, seconds = grown(minutes, weights.with_name("grown-14.safetensors"))
+    else: mean, images, seconds = trained(model_of(name), digits(), minutes, measured)
+    if measured: add(noise, list(measured.values()))
+    mean.save(weights, torch.float16, images=images, seconds=round(seconds, 1),
+              loss=round(validation_loss(mean, digits(train=False), 2000), 5))
+    print(f"{name} is trained: {images:,} images", flush=True)
 
 
 def scored(name:str, minutes:float, n:int, out:Path)->dict:
@@ -118,7 +143,6 @@ if __name__ == "__main__":
     for name in a.only:
         if not (weights := a.out / f"{name}.safetensors").exists():
             fitted(name, a.minutes, a.table.with_name(f"{a.table.stem}_noise.csv"), weights)
-            print(name, "is trained", flush=True)
     for name in a.only:
         if a.table.exists() and any(r["network"] == name for r in csv.DictReader(a.table.open())): continue
         row = scored(name, a.minutes, a.n, a.out)
