@@ -10,9 +10,9 @@ optimiser and averaging. The minutes are those that the processor worked for the
 on the machine does not count. For `MEASURED` the noise of the gradient is measured at `SHARES` of the time,
 and that does not count either.
 
-Weights go to OUT, a line for each network to benchmarks/results/families.csv, and the gradient's noise to
-benchmarks/results/families_noise.csv. Networks that are on record are left out, so that it can be killed and
-started again.
+Weights go to OUT, a line for each network to benchmarks/results/families.csv, the gradient's noise to
+families_noise.csv and twenty samples of each to families.png beside it. Networks that are on record are left
+out, so that it can be killed and started again.
 """
 import argparse
 import csv
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from ddpm_edu import KarrasDiffusion, TensorData, UNet, digits, load, set_seed
+from ddpm_edu import KarrasDiffusion, TensorData, UNet, digits, grid, load, save_image, set_seed
 from ddpm_edu.core import to_uint8
 from ddpm_edu.measuring import fld_interval
 from ddpm_edu.models import SAMPLED
@@ -147,3 +147,7 @@ if __name__ == "__main__":
         if a.table.exists() and any(r["network"] == name for r in csv.DictReader(a.table.open())): continue
         row = scored(name, a.minutes, a.n, a.out)
         add(a.table, [row]); print(row, flush=True)
+    there = [path for name in NETWORKS if (path := a.out / f"{name}.pt").exists()]
+    if there:  # a row of twenty samples for each
+        rows = torch.cat([torch.load(path, weights_only=True)[:20] for path in there])
+        save_image(grid(rows / 127.5 - 1, 20), a.table.with_suffix(".png"))
