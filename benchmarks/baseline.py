@@ -12,26 +12,21 @@ All of them predict the noise, with Adam at a constant 1e-3, batches of 32, a co
 epochs of the 60,000 training digits, and the weights as they are at the end (no average). Scored with 10,000
 samples at 100 DDPM calls and at 20 DDIM calls with η = 0 and 1.
 
-Kill it at any moment and start it again: it goes on from the last finished epoch, and scores that are on
-record are not made anew. With OMP_NUM_THREADS=1 it leaves a core for other work. Scores go to
-benchmarks/results/baseline.csv, the samples and the state to OUT.
+Kill it at any moment and start it again: it goes on from the last finished epoch or the last ten minutes, and
+scores that are on record are not made anew. With OMP_NUM_THREADS=1 it leaves a core for other work. Scores go
+to benchmarks/results/baseline.csv, the samples and the run to OUT.
 """
 import argparse
 import csv
-import itertools
-import os
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-import torch
-from ddpm_edu import GaussianDiffusion, digits, fld, set_seed
-from ddpm_edu.core import to_uint8
+from ddpm_edu import GaussianDiffusion, digits, fit, fld, set_seed
+from ddpm_edu.core import to_uint8, write_file
 from ddpm_edu.models import baseline_model
-from ddpm_edu.training import adam, train
+from ddpm_edu.training import Run
 from ddpm_edu.measuring import fld_interval
-from torch.nn import functional as F
+from safetensors.torch import save as to_bytes
 
 COLUMNS = ["row", "parameters", "epochs", "seconds",
            "calls", "sampler", "eta", "fld", "low", "high", "legacy"]
@@ -41,35 +36,21 @@ def model_of(row:str)->GaussianDiffusion:
     "The model of a row of the table, with fresh weights."
     set_seed(0)
     model = baseline_model(row == "attention")
-    if row == "mae": model.loss = partial(model.loss, loss=F.l1_loss)
-    return model
-
-
-def keep(path:Path, save:Callable[[Path], object])->None:
-    "Write beside, then rename: the old file stays until the new one is complete."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save(tmp := path.with_name("." + path.name)); os.replace(tmp, path)
+    if row != "mae": return model
+    return GaussianDiffusion(model.net, model.table["betas"], model.data_shape, loss="mae")
 
 
 def fitted(row:str, folder:str, epochs:int, out:Path)->tuple[GaussianDiffusion, dict]:
     "The model of a row after so many epochs, and the record of its training; goes on from what is on disk."
-    model, path = model_of(row), out / f"{row}.pt"
-    opt, data, record = adam(model, 1e-3), digits(full=True, path=folder), dict(loss=[], seconds=0.)
-    if path.exists():
-        at = torch.load(path, weights_only=True)
-        record = at["record"]
-        model.load_state_dict(at["model"]); opt.load_state_dict(at["opt"]); torch.set_rng_state(at["rng"])
-    n, steps = sum(p.numel() for p in model.net.parameters()), len(data) // 32
-    print(f"{row}: {n:,} parameters, {len(record['loss'])} of {epochs} epochs done", flush=True)
-    for epoch in range(len(record["loss"]), epochs):
-        loss = 0.
-        for s in itertools.islice(train(model, data, batch_size=32, seed=epoch, opt=opt), steps):
-            loss += s.loss / steps
-        record["loss"].append(round(loss, 5)); record["seconds"] += s.seconds
-        print(f"epoch {epoch + 1}: loss {loss:.4f}, {s.images / s.seconds:.0f} images/s", flush=True)
-        state = dict(model=model.state_dict(), opt=opt.state_dict(), rng=torch.get_rng_state(), record=record)
-        keep(path, partial(torch.save, state))
-    return model.eval(), record | dict(parameters=n, epochs=epochs)
+    model, data = model_of(row), digits(full=True, path=folder)
+    steps = -(-len(data) // 32)
+    log = fit(model, data, epochs=epochs, batch_size=32, lr=1e-3, rate="constant", average=False,
+              run=Run(out / row, every=steps, keep=1))
+    losses = [round(sum(part) / len(part), 5)
+              for part in (log["loss"][i:i + steps] for i in range(0, len(log["loss"]), steps))]
+    print(f"mean loss of each epoch: {losses}", flush=True)
+    n = sum(p.numel() for p in model.net.parameters())
+    return model, dict(loss=losses, seconds=log["seconds"], parameters=n, epochs=epochs)
 
 
 def score(model:GaussianDiffusion, row:str, record:dict, table:Path, out:Path, n:int=10_000)->None:
@@ -81,7 +62,7 @@ def score(model:GaussianDiffusion, row:str, record:dict, table:Path, out:Path, n
         start = time.perf_counter()
         x = model.sample(n, seed=0, sampler=sampler, n_steps=calls,
                          **({"eta": float(eta)} if sampler == "ddim" else {}))
-        keep(out / f"{row}-{calls}-{sampler}-{eta}.pt", partial(torch.save, to_uint8(x)))
+        write_file(out / f"{row}-{calls}-{sampler}-{eta}.safetensors", to_bytes({"x": to_uint8(x).cpu()}))
         s = fld_interval(x)
         rows.append({k: str(v) for k, v in (record | key | dict(seconds=round(record["seconds"]),
                                                                 fld=round(fld(x), 2), low=round(s.low, 2),

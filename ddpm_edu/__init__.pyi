@@ -30,6 +30,7 @@ from .networks import show_unet as show_unet
 from .models import GaussianDiffusion as GaussianDiffusion
 from .models import KarrasDiffusion as KarrasDiffusion
 from .models import load as load
+from .training import Run as Run
 from .training import fit as fit
 from .training import muon as muon
 from .measuring import fld as fld

@@ -1,7 +1,6 @@
 "Hostile checkpoints and random wrong arguments, each in a process of its own: `make test-more`."
 import json
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +23,7 @@ def test_hostile_checkpoints():
 
 
 def test_wrong_arguments():
-    seed = int(os.environ.get("FUZZ_SEED", random.randrange(10**6)))
+    seed = int(os.environ.get("FUZZ_SEED", 1))               # `FUZZ_SEED=$RANDOM make test-more`: other calls
     results = fuzz.fuzz(1500, seed)
     count, raw, front, n = fuzz.shares(results)
     said = f"FUZZ_SEED={seed}: " + "\n".join(str(r) for r in results if r[1] != "ok")

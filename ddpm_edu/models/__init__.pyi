@@ -5,6 +5,8 @@ from .files import as_plain as as_plain
 from .files import unwrapped as unwrapped
 from .files import public_class as public_class
 from .files import Saved as Saved
+from .files import checkpoints_of as checkpoints_of
+from .files import linked as linked
 from .files import read_file as read_file
 from .files import fingerprint as fingerprint
 from .files import load_saved as load_saved
@@ -16,8 +18,12 @@ from .base import as_labels as as_labels
 from .base import evaluating as evaluating
 from .base import load as load
 from .objectives import OBJECTIVES as OBJECTIVES
+from .objectives import WEIGHTINGS as WEIGHTINGS
+from .objectives import LOSSES as LOSSES
 from .objectives import Objective as Objective
+from .objectives import named as named
 from .objectives import get_objective as get_objective
+from .objectives import loss_weights as loss_weights
 from .gaussian import GaussianDiffusion as GaussianDiffusion
 from .karras import DENSITIES as DENSITIES
 from .karras import WEIGHTS as WEIGHTS

@@ -178,7 +178,7 @@ def _as_noise(noise:Any, shape:torch.Size)->Tensor:
     ...
 
 def load(
-    name_or_path:str|os.PathLike, # a file that `save` wrote, or the name of weights that ship
+    name_or_path:str|os.PathLike, # a file of `save`, a run or checkpoint, or the name of weights that ship
     net:nn.Module|None=None, # the network, if it is not one of this package
     device:torch.device|str|None=None, # where to; `default_device()` if left out
 )->DenoisingModel: # the model, ready to use (or a classifier, if the file holds one)

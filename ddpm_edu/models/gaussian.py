@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..core import expand, explain_errors
 from ..denoising.samplers import ddim, ddpm, trajectory
@@ -24,7 +23,7 @@ from ..denoising.terminal_snr import from_infinity
 from ..networks.blocks import KeepsPrecision
 from .base import DenoisingModel, evaluating
 from .files import unwrapped
-from .objectives import get_objective
+from .objectives import LOSSES, get_objective, loss_weights, named
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #882ee776
 class GaussianDiffusion(KeepsPrecision, DenoisingModel):
@@ -33,6 +32,7 @@ class GaussianDiffusion(KeepsPrecision, DenoisingModel):
     log_sigmas:Tensor; sqrt_alphas_cumprod:Tensor; sqrt_one_minus_alphas_cumprod:Tensor # buffers `[T]`
     sqrt_recip_alphas_cumprod:Tensor; sqrt_recipm1_alphas_cumprod:Tensor; posterior_variance:Tensor
     posterior_mean_coef1:Tensor; posterior_mean_coef2:Tensor; posterior_log_variance_clipped:Tensor
+    loss_weights:Tensor
     def __init__(self,
         net:nn.Module, # `net(x, t)` or `net(x, t, y)`, with `t` in 0 … T-1
         betas:Any, # `[T]`, tensor or array, the schedule: variance of the noise added at each step
@@ -41,10 +41,16 @@ class GaussianDiffusion(KeepsPrecision, DenoisingModel):
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
         threshold:str|None="static", # guesses out of bounds: "static", "dynamic" or `None` (`thresholded`)
         quantize:bool=False, # ask the network at whole steps (long): for one that looks its times up
+        loss:str="mse", # what an error costs: a name from `LOSSES`
+        weighting:str="plain", # how much each step counts: a name from `WEIGHTINGS`
+        weighting_options:dict[str, float]|None=None, # its options, such as `dict(k=1., gamma=1.)`
+        self_condition:bool=False, # show the network its last guess, too: it takes twice the channels
     ):
-        get_objective(objective)                                            # complains about unknown names
-        betas = torch.as_tensor(betas)
-        super().__init__(net, data_shape, p_uncond, threshold, objective=objective, quantize=quantize)
+        get_objective(objective); named(LOSSES, loss, "loss")               # complain about unknown names
+        betas, options = torch.as_tensor(betas), dict(weighting_options or {})
+        super().__init__(net, data_shape, p_uncond, threshold, objective=objective, quantize=quantize,
+                         loss=loss, weighting=weighting, weighting_options=options,
+                         self_condition=self_condition)
         # float64, on the CPU
         self.objective, self.quantize, self.table = objective, quantize, diffusion_buffers(betas)
         self.constants = {"betas": self.table["betas"]}                     # saved with the model
@@ -55,6 +61,10 @@ class GaussianDiffusion(KeepsPrecision, DenoisingModel):
                              "naming the noise teaches nothing: use objective='v' or 'x0'")
         for name, v in self.table.items(): self.register_buffer(name, v.float(), persistent=False)
         self.register_buffer("log_sigmas", self.table["sigmas"].log().float(), persistent=False)
+        snr = self.table["alphas_cumprod"] / (1 - self.table["alphas_cumprod"])
+        weights = loss_weights(snr, objective, weighting, **options)        # complains about what is unknown
+        self.register_buffer("loss_weights", weights.float(), persistent=False)
+        self.error, self.weighting, self.self_condition = loss, weighting, self_condition
         self.T = len(betas)
         if (T := getattr(unwrapped(net), "T", self.T)) != self.T:
             raise ValueError(f"the network is meant for T={T} "
@@ -95,13 +105,24 @@ def denoise(self:GaussianDiffusion,
     x:Tensor, # `[B, ...]`, data + sigma·noise; where sigma is infinite, the noise itself
     sigma:Tensor, # `[B]` noise levels
     y:Tensor|None=None, # long `[B]` labels, -1 for none
+    x0_prev:Tensor|None=None, # `[B, ...]` the last guess, for a network that is shown it; zeros if left out
     **cond:Any, # further conditions of the network
 )->Tensor: # `[B, ...]`, the network's idea of the clean data
     "The plain denoiser of contract 2: one call of the network, without guidance or threshold."
     a, s, t = self.coefficients(sigma, x)
     xt = torch.where(a > 0, a * x, x) if self.zero_snr else a * x
     if y is not None: cond["y"] = y  # networks without labels need not know of them
-    return get_objective(self.objective).to_x0(xt, self.ask(xt, t, **cond), a, s).to(x.dtype)
+    out = self.ask(self.beside(xt, x0_prev), t, **cond)
+    return get_objective(self.objective).to_x0(xt, out, a, s).to(x.dtype)
+
+@patch
+def beside(self:GaussianDiffusion,
+    xt:Tensor, # `[B, C, ...]`, the state
+    x0_prev:Tensor|None, # `[B, C, ...]` the last guess
+)->Tensor: # what the network is shown
+    "The state, with the last guess beside it if the network is shown that."
+    if not self.self_condition: return xt
+    return torch.cat([xt, torch.zeros_like(xt) if x0_prev is None else x0_prev.to(xt)], 1)
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #e679cef5
 @patch
@@ -115,6 +136,23 @@ def coefficients(self:GaussianDiffusion,
     s = (a * sigma).masked_fill(a == 0, 1.) if self.zero_snr else a * sigma      # 0 · ∞ is 1 here
     return expand(a, x), expand(s, x), self.sigma_to_t(sigma)
 
+# %% ../../nbs/4_models/40_gaussian.ipynb #9c6b98b3
+@patch
+def denoiser(self:GaussianDiffusion,
+    guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated
+    threshold:str|None="model", # "static", "dynamic", `None`, or "model": as the model was built
+    guidance_rescale:float=0., # see `guided`
+    guidance_interval:tuple[float, float]|None=None, # see `guided`
+)->Callable: # `D(x, sigma, y=None, **cond) -> x0`
+    "The denoiser for samplers: guided, then thresholded; with self-conditioning it keeps its last guess."
+    D = DenoisingModel.denoiser(self, guidance_scale, threshold, guidance_rescale, guidance_interval)
+    if not self.self_condition: return D
+    last:list[Tensor] = []
+    def remembers(x:Tensor, sigma:Tensor, **cond:Any)->Tensor:
+        last[:] = [D(x, sigma, x0_prev=last[0] if last else None, **cond)]
+        return last[0]
+    return remembers
+
 # %% ../../nbs/4_models/40_gaussian.ipynb #cb3602f4
 @patch
 def p_losses(self:GaussianDiffusion,
@@ -122,18 +160,28 @@ def p_losses(self:GaussianDiffusion,
     t:Tensor, # long `[B]` steps in 0 … T-1
     noise:Tensor|None=None, # `[B, ...]` standard normal; drawn if left out
     y:Tensor|None=None, # long `[B]` labels, -1 for none
-    loss:Callable=F.mse_loss, # any of torch's that takes `reduction="none"`, as `F.huber_loss`
+    loss:Callable|str|None=None, # instead of the model's: a name from `LOSSES`, or one of torch's functions
     **cond:Any, # further conditions of the network
 )->Tensor: # `[B]`
     "The training loss at given steps and noise (Ho et al. 2020, eq. 14, for the objective `eps`)."
     noise = torch.randn_like(x0) if noise is None else noise
     a, s = expand(self.sqrt_alphas_cumprod[t], x0), expand(self.sqrt_one_minus_alphas_cumprod[t], x0)
     if y is not None: cond["y"] = y
-    out = self.ask(a * x0 + s * noise, t, **cond)
-    target = get_objective(self.objective).target(x0, noise, a, s)
+    row, xt = get_objective(self.objective), a * x0 + s * noise
+    out, target = self.ask(self._shown(xt, t, a, s, cond), t, **cond), row.target(x0, noise, a, s)
     if out.shape != target.shape:
         raise ValueError(f"the network answered with shape {list(out.shape)} to data of {list(target.shape)}")
-    return loss(out, target, reduction="none").mean(tuple(range(1, out.ndim)))
+    cost = loss if callable(loss) else named(LOSSES, self.error if loss is None else loss, "loss")
+    error = cost(out, target, reduction="none").mean(tuple(range(1, out.ndim)))
+    return error if self.weighting == "plain" else error * self.loss_weights[t]
+
+@patch
+def _shown(self:GaussianDiffusion, xt:Tensor, t:Tensor, a:Tensor, s:Tensor, cond:dict[str, Any])->Tensor:
+    "What the network is shown in training; with self-conditioning every other batch has a guess of its own."
+    if not self.self_condition or torch.rand(()) >= .5: return self.beside(xt, None)
+    with torch.no_grad():
+        guess = get_objective(self.objective).to_x0(xt, self.ask(self.beside(xt, None), t, **cond), a, s)
+    return self.beside(xt, guess)
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #c3ef5b28
 @patch

@@ -9,7 +9,6 @@ from functools import partial
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from ..core import expand, explain_errors
 from ..denoising.samplers import ddim, ddpm, trajectory
 from ..denoising.schedules import SIGMA_GRIDS, diffusion_buffers, spaced_timesteps
@@ -17,7 +16,7 @@ from ..denoising.terminal_snr import from_infinity
 from ..networks.blocks import KeepsPrecision
 from .base import DenoisingModel, evaluating
 from .files import unwrapped
-from .objectives import get_objective
+from .objectives import LOSSES, get_objective, loss_weights, named
 
 class GaussianDiffusion(KeepsPrecision, DenoisingModel):
     """A diffusion model in discrete time (Ho et al. 2020); only `net` is trained.
@@ -25,11 +24,15 @@ class GaussianDiffusion(KeepsPrecision, DenoisingModel):
     log_sigmas:Tensor; sqrt_alphas_cumprod:Tensor; sqrt_one_minus_alphas_cumprod:Tensor # buffers `[T]`
     sqrt_recip_alphas_cumprod:Tensor; sqrt_recipm1_alphas_cumprod:Tensor; posterior_variance:Tensor
     posterior_mean_coef1:Tensor; posterior_mean_coef2:Tensor; posterior_log_variance_clipped:Tensor
+    loss_weights:Tensor
     objective: str
     quantize: bool
     table: Any
     constants: dict
     zero_snr: Any
+    error: str
+    weighting: str
+    self_condition: bool
     T: Any
     def __init__(self,
         net:nn.Module, # `net(x, t)` or `net(x, t, y)`, with `t` in 0 … T-1
@@ -39,6 +42,10 @@ class GaussianDiffusion(KeepsPrecision, DenoisingModel):
         p_uncond:float=0., # share of the labels hidden in training; guidance needs some, 0.1 to 0.2
         threshold:str|None="static", # guesses out of bounds: "static", "dynamic" or `None` (`thresholded`)
         quantize:bool=False, # ask the network at whole steps (long): for one that looks its times up
+        loss:str="mse", # what an error costs: a name from `LOSSES`
+        weighting:str="plain", # how much each step counts: a name from `WEIGHTINGS`
+        weighting_options:dict[str, float]|None=None, # its options, such as `dict(k=1., gamma=1.)`
+        self_condition:bool=False, # show the network its last guess, too: it takes twice the channels
     ):
         ...
     def q_sample(self:GaussianDiffusion,
@@ -57,9 +64,16 @@ class GaussianDiffusion(KeepsPrecision, DenoisingModel):
         x:Tensor, # `[B, ...]`, data + sigma·noise; where sigma is infinite, the noise itself
         sigma:Tensor, # `[B]` noise levels
         y:Tensor|None=None, # long `[B]` labels, -1 for none
+        x0_prev:Tensor|None=None, # `[B, ...]` the last guess, for a network that is shown it; zeros if left out
         **cond:Any, # further conditions of the network
     )->Tensor: # `[B, ...]`, the network's idea of the clean data
         "The plain denoiser of contract 2: one call of the network, without guidance or threshold."
+        ...
+    def beside(self:GaussianDiffusion,
+        xt:Tensor, # `[B, C, ...]`, the state
+        x0_prev:Tensor|None, # `[B, C, ...]` the last guess
+    )->Tensor: # what the network is shown
+        "The state, with the last guess beside it if the network is shown that."
         ...
     def coefficients(self:GaussianDiffusion,
         sigma:Tensor, # `[B]` noise levels
@@ -67,15 +81,26 @@ class GaussianDiffusion(KeepsPrecision, DenoisingModel):
     )->tuple[Tensor, Tensor, Tensor]: # √ᾱ and √(1-ᾱ), to be multiplied with `x`, and steps `[B]`
         "What the network and the objective need to know of noise levels."
         ...
+    def denoiser(self:GaussianDiffusion,
+        guidance_scale:float=1., # 1 plain, 0 without the labels, above 1 exaggerated
+        threshold:str|None="model", # "static", "dynamic", `None`, or "model": as the model was built
+        guidance_rescale:float=0., # see `guided`
+        guidance_interval:tuple[float, float]|None=None, # see `guided`
+    )->Callable: # `D(x, sigma, y=None, **cond) -> x0`
+        "The denoiser for samplers: guided, then thresholded; with self-conditioning it keeps its last guess."
+        ...
     def p_losses(self:GaussianDiffusion,
         x0:Tensor, # `[B, ...]` clean data in [-1, 1]
         t:Tensor, # long `[B]` steps in 0 … T-1
         noise:Tensor|None=None, # `[B, ...]` standard normal; drawn if left out
         y:Tensor|None=None, # long `[B]` labels, -1 for none
-        loss:Callable=F.mse_loss, # any of torch's that takes `reduction="none"`, as `F.huber_loss`
+        loss:Callable|str|None=None, # instead of the model's: a name from `LOSSES`, or one of torch's functions
         **cond:Any, # further conditions of the network
     )->Tensor: # `[B]`
         "The training loss at given steps and noise (Ho et al. 2020, eq. 14, for the objective `eps`)."
+        ...
+    def _shown(self:GaussianDiffusion, xt:Tensor, t:Tensor, a:Tensor, s:Tensor, cond:dict[str, Any])->Tensor:
+        "What the network is shown in training; with self-conditioning every other batch has a guess of its own."
         ...
     def loss(self:GaussianDiffusion,
         x0:Tensor, # `[B, ...]` clean data in [-1, 1]

@@ -1,13 +1,15 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""An optimiser for matrices: `Muon` makes steps of equal strength in all directions (by `orthogonalised`);
-`muon(model)` combines it with Adam for everything else."""
+"""Optimisers: the table `OPTIMIZERS`; `clipped` for gradients that are too long; `Muon` with steps of equal
+strength in all directions (by `orthogonalised`), which `muon(model)` combines with Adam."""
 from dataclasses import field
 from typing import Any
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from ..core import explain_errors
+from ..core import as_float, explain_errors
+from .loop import adam
 
 def orthogonalised(
     G:Tensor, # `[..., n, m]` a matrix, or a stack of them
@@ -64,4 +66,31 @@ def muon(
     "Muon for matrices and convolutions, Adam with the decays 0.9 and 0.99 for the rest."
     ...
 
-__all__ = ['orthogonalised', 'Muon', 'CombinedOptimizer', 'muon']
+def _adamw(model:nn.Module, lr:float=1e-3, weight_decay:float=.01, betas:tuple[float, float]=(.9, .999),
+           eps:float=1e-8)->torch.optim.Optimizer:
+    ...
+
+def _sgd(model:nn.Module, lr:float=1e-2, momentum:float=.9, nesterov:bool=True,
+         weight_decay:float=0.)->torch.optim.Optimizer:
+    ...
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]]
+
+def optimizer(
+    name:str, # a name from `OPTIMIZERS`
+    model:nn.Module, # what is trained
+    lr:float, # learning rate
+    **options:Any, # of the optimiser, such as `weight_decay`
+)->torch.optim.Optimizer:
+    "An optimiser by name. Raises `ValueError` for unknown ones and for what is no rate."
+    ...
+
+def clipped(
+    opt:torch.optim.Optimizer, # any, also one of several
+    norm:float|None=None, # longest gradient of all parameters together
+    value:float|None=None, # largest absolute value of each number of it
+)->torch.optim.Optimizer: # the same optimiser
+    """Bound the gradients before each step of the optimiser.
+    Raises `ValueError` unless one positive bound is given."""
+    ...
+
+__all__ = ['OPTIMIZERS', 'orthogonalised', 'Muon', 'CombinedOptimizer', 'muon', 'optimizer', 'clipped']

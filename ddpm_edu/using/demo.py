@@ -21,7 +21,7 @@ from ..viz.pictures import grid, save_image
 from ..data.idx import digits
 from ..models.base import DenoisingModel, load
 from ..models.recipes import recipe_model
-from ..training.loop import fit
+from ..training.runs import fit
 from ..training.optimizers import muon
 from ..measuring.frechet import fld
 
@@ -96,7 +96,7 @@ def _train(model:DenoisingModel, path:Path, minutes:float, device:str|None)->dic
           f"digits for {minutes * 60:.0f} s on {device or default_device()} "
           f"({torch.get_num_threads()} threads). Ctrl-C stops early and still draws.", flush=True)
     history = fit(model, data, minutes=minutes, batch_size=64,
-                  opt=muon(model, .016), max_decay=.998, device=device)
+                  opt=muon(model, .016), average=.998, device=device)
     model.save(path, data="the first 10,000 digits of MNIST",
                seconds=round(history["seconds"]), images=history["images"])
     speed = f"{history['seconds']:.0f} s, {history['images_per_second']:.0f} images/s"
