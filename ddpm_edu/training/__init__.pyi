@@ -75,5 +75,9 @@ from .folders import Keeper as Keeper
 from .folders import autosave as autosave
 from .runs import Stopping as Stopping
 from .runs import fit as fit
-from .threads import trial_step as trial_step
-from .threads import best_threads as best_threads
+from .noise_scale import noise_estimates as noise_estimates
+from .noise_scale import NoiseScale as NoiseScale
+from .noise_scale import gradient_norms as gradient_norms
+from .noise_scale import GradientNoise as GradientNoise
+from .noise_scale import gradient_noise as gradient_noise
+from .noise_scale import watch_noise as watch_noise
