@@ -81,3 +81,5 @@ from .noise_scale import gradient_norms as gradient_norms
 from .noise_scale import GradientNoise as GradientNoise
 from .noise_scale import gradient_noise as gradient_noise
 from .noise_scale import watch_noise as watch_noise
+from .threads import trial_step as trial_step
+from .threads import best_threads as best_threads
