@@ -40,7 +40,7 @@ test: $(STAMP) ## notebooks and library in sync? then the linter, every notebook
 	@$(VENV)/python tests/in_sync.py
 	@$(MAKE) lint
 	@echo "Running every notebook (workers: $(WORKERS)); seconds each:"
-	@OMP_NUM_THREADS=1 $(VENV)/nbdev_test --n-workers $(WORKERS) --timing
+	@OMP_NUM_THREADS=1 $(VENV)/nbdev-test --n-workers $(WORKERS) --timing
 	@OMP_NUM_THREADS=1 $(VENV)/python -m pytest
 
 test-more: $(STAMP) ## what takes longer: hostile files, processes that are killed, 1,500 wrong arguments

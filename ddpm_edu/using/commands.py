@@ -11,8 +11,6 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from ..core import explain_errors
-
 # %% ../../nbs/8_using/20_commands.ipynb #c0mm0008
 def _nbdev(name:str)->Callable[[], object]:
     "A command of nbdev, by its old name; raises `SystemExit` with the way to get it where nbdev is missing."
@@ -27,6 +25,3 @@ def _nbdev(name:str)->Callable[[], object]:
 
 _MODULES = dict(nbdev_test="test", nbdev_export="doclinks", nbdev_clean="clean", nbdev_update="sync")
 nbdev_test, nbdev_export, nbdev_clean, nbdev_update = map(_nbdev, _MODULES)
-
-# %% ../../nbs/8_using/20_commands.ipynb #c0mm000d
-explain_errors(__name__)
