@@ -164,6 +164,6 @@ def test_betas_of_all_libraries(betas):
 
 
 def test_commands_import_nothing_of_the_book():
-    "`IN_TEST` is read when `core` is imported: a command that did so before nbdev sets it would run for long."
+    "`IN_TEST` is read when `core` is imported: no command does so before nbdev sets it."
     code = "import sys, ddpm_edu.using.commands; sys.exit('ddpm_edu.core' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
