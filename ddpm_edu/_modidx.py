@@ -1531,7 +1531,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'ddpm_edu.using.browser.packed': ('8_using/browser.html#packed', 'ddpm_edu/using/browser.py'),
                                         'ddpm_edu.using.browser.page_model': ( '8_using/browser.html#page_model',
                                                                                'ddpm_edu/using/browser.py')},
-            'ddpm_edu.using.commands': {'ddpm_edu.using.commands._nbdev': ('8_using/commands.html#_nbdev', 'ddpm_edu/using/commands.py')},
             'ddpm_edu.using.demo': { 'ddpm_edu.using.demo._asked': ('8_using/demo.html#_asked', 'ddpm_edu/using/demo.py'),
                                      'ddpm_edu.using.demo._report': ('8_using/demo.html#_report', 'ddpm_edu/using/demo.py'),
                                      'ddpm_edu.using.demo._train': ('8_using/demo.html#_train', 'ddpm_edu/using/demo.py'),

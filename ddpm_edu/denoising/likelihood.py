@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import SeededNoise, explain_errors
+from ..core import SeededNoise, as_int, explain_errors
 
 # %% ../../nbs/2_denoising/90_likelihood.ipynb #904ab420
 def sign_probes(
@@ -130,7 +130,8 @@ def bits_per_dim(
     levels:int=256, # how many steps a value has
 )->Tensor: # `[B]`, how many bits each value takes
     "`-nats/(d ln 2) + log2((levels - 1)/2)`: the second term is the Jacobian of the scaling to [-1, 1]."
-    return -nats / (math.prod(shape) * math.log(2)) + math.log2((levels - 1) / 2)
+    d = math.prod(as_int(v, "shape", 1) for v in shape)
+    return -nats / (d * math.log(2)) + math.log2((as_int(levels, "levels", 2) - 1) / 2)
 
 # %% ../../nbs/2_denoising/90_likelihood.ipynb #b9421a0b
 explain_errors(__name__)

@@ -7,10 +7,6 @@ from .panels import picture as picture
 from .panels import contact_sheet as contact_sheet
 from .panels import Newest as Newest
 from .panels import GuidanceExplorer as GuidanceExplorer
-from .commands import nbdev_test as nbdev_test
-from .commands import nbdev_export as nbdev_export
-from .commands import nbdev_clean as nbdev_clean
-from .commands import nbdev_update as nbdev_update
 from .browser import SAMPLERS_IN_PAGE as SAMPLERS_IN_PAGE
 from .browser import SHIPPED as SHIPPED
 from .browser import packed as packed
