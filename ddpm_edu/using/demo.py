@@ -68,7 +68,8 @@ def score(
 )->dict[str, float]: # name → distance, and that of real digits
     """FLD of the same number of samples of each model and of real training digits; no guidance, classes by
     lot."""
-    drawn = {k: m.sample(n, "any", n_steps=n_steps, seed=0, sampler=HOW["sampler"]) for k, m in models.items()}
+    drawn = {k: m.sample(n, "any", n_steps=n_steps, seed=0, sampler=HOW["sampler"]) for k,
+             m in models.items()}
     return {k: fld(x) for k, x in drawn.items()} | {"real digits": fld(digits()[:n][0])}
 
 def told(
@@ -79,8 +80,10 @@ def told(
     line = (f"FLD of {n:,} samples (FLD-v1 asks for 10,000; with fewer all are larger): "
             + ", ".join(f"{k} {v:.1f}" for k, v in scores.items()) + ".")
     below = [k for k, v in scores.items() if v < scores["real digits"]]
-    return line if not below else (f"{line}\nA score below that of real digits ({', '.join(below)}) does not mean "
-        "better than real: so few real digits\nare off by chance, and FLD does not see everything that an eye sees.")
+    return line if not below else (f"{line}\nA score "
+                                   f"below that of real digits ({', '.join(below)}) does not mean "
+        "better than real: so few real digits\nare off by chance, "
+        "and FLD does not see everything that an eye sees.")
 
 # %% ../../nbs/8_using/90_demo.ipynb #01630ade
 ENOUGH = 10_000 # images after which most digits can be recognised
@@ -96,7 +99,8 @@ def verdict(
     need = max(ENOUGH, 2 * images); minutes = math.ceil(need / max(images, 1) * seconds / 60)
     return (f"{words}: THESE ARE NO DIGITS YET. Training was too short: it showed {images:,} images in "
             f"{seconds:.0f} s,\nand about {ENOUGH:,} are needed before most digits can be recognised. "
-            f"At the speed of this machine {need:,}\nwould take about {minutes} minute{'s' * (minutes != 1)}: "
+            f"At the speed of this machine {need:,}\nwould "
+            f"take about {minutes} minute{'s' * (minutes != 1)}: "
             f"--minutes {minutes}, or --images {need} however long it takes.")
 
 @contextmanager
@@ -193,7 +197,8 @@ def main(
     p.add_argument("--images", type=int, help="images to show in training, however long it takes; "
                    "with --minutes, whichever is used up first")
     p.add_argument("--steps", type=int, help="network calls for each picture (default: 20)")
-    p.add_argument("--preset", help="way of sampling: one of the presets of the model that ships, such as fast")
+    p.add_argument("--preset",
+                   help="way of sampling: one of the presets of the model that ships, such as fast")
     p.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
     a = p.parse_args(args)
     minutes = (a.minutes if a.minutes is not None or a.images is not None else .45 if a.fast else 3.5)
