@@ -300,11 +300,12 @@ def _tracebacks(tb:TracebackType|None)->Iterator[TracebackType]:
 # %% ../nbs/0_ground/10_core.ipynb #54ba8de7
 def _explanation(f:Callable, args:tuple, kwargs:dict, e:Exception)->str|None:
     "Which argument does not fit, or all of them where each has its type; `None` if nothing is to be added."
-    from fastcore.docments import docments
     if _own_words(e): return None
     given = {k: v for k, v in inspect.signature(f).bind(*args, **kwargs).arguments.items() if k != "self"}
     hints, means = typing.get_type_hints(f), {}
-    with contextlib.suppress(OSError, TypeError): means = docments(f)   # generated functions have no source
+    with contextlib.suppress(ImportError, OSError, TypeError):            # generated functions have no source
+        from fastcore.docments import docments
+        means = docments(f)
     def told(k:str)->str:
         takes = re.sub(r"[\w.]+\.(?=\w)", "", inspect.formatannotation(hints[k])) if k in hints else ""
         meaning = f": {means[k]}" if means.get(k) else ""
