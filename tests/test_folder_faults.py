@@ -414,7 +414,9 @@ def test_a_cache_of_another_user_is_not_used(folder, tmp_path, memory):
     file.write_bytes(b"\0" + file.read_bytes()[1:])
     assert torch.equal(load(folder, cache=shared, memory=memory).x,
                        good.x)  # the sum says that it is spoiled, mapped too
-    os.chown(file, 65_534, -1); stamp = file.stat().st_ino
+    try: os.chown(file, 65_534, -1)
+    except OSError: pytest.skip("root of a user namespace, where there is no other user")
+    stamp = file.stat().st_ino
     for mode, same in ((0o755, True), (0o777, False)):
         shared.chmod(mode)
         assert torch.equal(load(folder, cache=shared, memory=memory).x, good.x)
