@@ -32,6 +32,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'ddpm_edu.core.set_seed': ('0_ground/core.html#set_seed', 'ddpm_edu/core.py'),
                                'ddpm_edu.core.to_uint8': ('0_ground/core.html#to_uint8', 'ddpm_edu/core.py'),
                                'ddpm_edu.core.to_unit': ('0_ground/core.html#to_unit', 'ddpm_edu/core.py'),
+                               'ddpm_edu.core.warn': ('0_ground/core.html#warn', 'ddpm_edu/core.py'),
                                'ddpm_edu.core.write_file': ('0_ground/core.html#write_file', 'ddpm_edu/core.py')},
             'ddpm_edu.data.augment': { 'ddpm_edu.data.augment.Augmented': ('1_data/augment.html#augmented', 'ddpm_edu/data/augment.py'),
                                        'ddpm_edu.data.augment.Augmented.__call__': ( '1_data/augment.html#augmented.__call__',

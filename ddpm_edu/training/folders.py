@@ -16,7 +16,6 @@ import shlex
 import shutil
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 
-from ..core import as_float, as_int, explain_errors, write_file
+from ..core import as_float, as_int, explain_errors, warn, write_file
 from ..models.base import load
 from ..models.files import as_plain, checkpoints_of, linked, read_file, unwrapped
 from .checkpoints import into, point_latest, prune, read_checkpoint, restore
@@ -204,7 +203,7 @@ class Keeper:
         zoo = self.path.absolute().parent
         if (zoo/"latest").exists() and linked(zoo) is None: return             # something else of that name
         try: point_latest(zoo, self.path.name)
-        except OSError as e: warnings.warn(f"{zoo/'latest'} cannot be written ({e.strerror})", stacklevel=4)
+        except OSError as e: warn(f"{zoo/'latest'} cannot be written ({e.strerror})")
 
 # %% ../../nbs/5_training/55_folders.ipynb #3ace7f6e
 @patch
@@ -221,7 +220,7 @@ def _go_on(self:Keeper, model:nn.Module, opt:torch.optim.Optimizer, log:dict[str
     print(f"{self.path}: going on from step {start.step}", flush=True)
     if moved := changes({k: c.state.get(k) for k in here}, here):
         told = ", ".join(f"{k} was {a} and is {b}" for k, (a, b) in moved.items())
-        warnings.warn(f"{told}: the last bits of the training depend on it", stacklevel=4)
+        warn(f"{told}: the last bits of the training depend on it")
     return start
 
 @patch
@@ -255,9 +254,8 @@ def save(self:Keeper, s:TrainState)->None:
         self.saved, self.trouble = s.step, False
     except OSError as e:
         last = linked(self.path)
-        warnings.warn(f"{e}; training goes on, and the last good checkpoint is "
-                      f"{last.name if last else 'none'}",
-                      stacklevel=2)
+        warn(f"{e}; training goes on, and the last good checkpoint is "
+             f"{last.name if last else 'none'}")
         self.trouble = True
     self.clock = time.monotonic()
 
@@ -284,7 +282,7 @@ def close(self:Keeper)->None:
         told = f"{size / 2**20:.1f} MB" if size >= 2**20 else f"{size / 2**10:.0f} kB"
         print(f"{self.path}: step {self.saved}, {len(kept)} checkpoint{'s' * (len(kept) != 1)}, {told}",
               flush=True)
-    except OSError as e: warnings.warn(f"the history of {self.path} cannot be drawn ({e})", stacklevel=2)
+    except OSError as e: warn(f"the history of {self.path} cannot be drawn ({e})")
 
 def autosave(
     states:Iterator[TrainState], # training

@@ -12,7 +12,6 @@ import shlex
 import shutil
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 from torch import nn
-from ..core import as_float, as_int, explain_errors, write_file
+from ..core import as_float, as_int, explain_errors, warn, write_file
 from ..models.base import load
 from ..models.files import as_plain, checkpoints_of, linked, read_file, unwrapped
 from .checkpoints import into, point_latest, prune, read_checkpoint, restore

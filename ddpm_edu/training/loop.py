@@ -13,7 +13,6 @@ import math
 import random
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core import as_float, check_range, explain_errors
+from ..core import as_float, check_range, explain_errors, warn
 from ..data.loaders import as_batch
 from .timers import Timers
 
@@ -210,8 +209,7 @@ def train(
             bad = 0 if math.isfinite(norm) else bad + 1
             if bad:
                 skipped += 1
-                warnings.warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped",
-                              stacklevel=2)
+                warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped")
             if bad == 100: raise FloatingPointError(
                 f"the gradient was not finite 100 times in a row, from step {step - 99} on: the model has "
                 f"the weights of before; go on from there with a lower learning rate or `clipped` gradients")
@@ -274,8 +272,7 @@ def until(
         yield s
         if done(s) >= 1: return
     if s:
-        warnings.warn(f"the data ran dry after {s.step} steps, at {done(s):.0%} of what was asked",
-                      stacklevel=2)
+        warn(f"the data ran dry after {s.step} steps, at {done(s):.0%} of what was asked")
 
 # %% ../../nbs/5_training/10_loop.ipynb #11d8497e
 explain_errors(__name__)
