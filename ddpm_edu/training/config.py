@@ -53,7 +53,7 @@ def key(
     "A field that knows what it means and what it may be."
     return field(default=default, metadata=dict(told=told, low=low, high=high, choose=choose))
 
-# %% ../../nbs/5_training/70_config.ipynb #65c758b8
+# %% ../../nbs/5_training/70_config.ipynb #ae0092ed
 @dataclass
 class DataConfig:
     "What is trained on."
@@ -61,7 +61,7 @@ class DataConfig:
     path:str|None = key(None, "where a copy of a set of ours lies; else it is looked for, or fetched")
     image_size:int|None = key(None, "height and width in pixels; null: the set's own", 1, 8192)
     channels:int|None = key(None, "1 for grey, 3 for colours; null: the set's own", 1, 4)
-    labels:bool|str = key(True, "keep the classes, or which: a column of the hub, kinds of sprites")
+    labels:bool|str = key(False, "keep the classes; or which: a column of the hub, kinds of sprites")
     items:int|None = key(None, "so many of it: the first, or how many points are made; null: all", 1)
     valid:float = key(0., "share that is held out, to measure a loss on", 0, .9)
     augment:list[str] = field(default_factory=list,
