@@ -37,6 +37,9 @@ from .asking import check_outputs as check_outputs
 from .asking import write_mp4 as write_mp4
 from .asking import show_or_write as show_or_write
 from .asking import write_films as write_films
+from .drawing_commands import ddpm_sample as ddpm_sample
+from .drawing_commands import ddpm_blend as ddpm_blend
+from .drawing_commands import ddpm_interpolate as ddpm_interpolate
 from .browser import SAMPLERS_IN_PAGE as SAMPLERS_IN_PAGE
 from .browser import SHIPPED as SHIPPED
 from .browser import packed as packed

@@ -199,17 +199,19 @@ def write_mp4(
         if run.returncode: raise OSError(f"ffmpeg cannot make {path}: {run.stderr.decode(errors='replace')[:200]}")
         return write_file(path, made.read_bytes())
 
-# %% ../../nbs/8_using/35_asking.ipynb #316eb17e
+# %% ../../nbs/8_using/35_asking.ipynb #fccbe0c9
 def show_or_write(
     image:Image.Image, # what was drawn
     out:str|None, # a .png, or `None` to show it
     name:str, # of the command
+    note:str="", # to be told as well
 )->None:
     "Show a picture, or write it and answer with its name. Raises `OSError` where it cannot be written."
     import matplotlib.pyplot as plt
     if out is None and plt.get_backend().lower() in ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template"):
         out = f"{name}.png"
         print(f"{name}: there is no screen here, so the picture goes to a file", file=sys.stderr)
+    if note: print(f"{name}: {note}", file=sys.stderr)
     if out is not None: answer(save_image(image, out)); return
     fig = plt.figure(figsize=(image.width / 100, image.height / 100), dpi=100)
     ax = fig.add_axes((0, 0, 1, 1)); ax.axis("off")
