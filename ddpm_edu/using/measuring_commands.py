@@ -51,7 +51,7 @@ def scores_of(
     near = manifold_scores(x[:most], some[:most], features)
     return found | {"precision": near.precision, "recall": near.recall, "coverage": near.coverage}
 
-# %% ../../nbs/8_using/45_measuring_commands.ipynb #48529ec6
+# %% ../../nbs/8_using/45_measuring_commands.ipynb #202e6d4d
 def bits_of(
     model:Any, # a model
     x:Any, # real data `[n, ...]` in [-1, 1]
@@ -63,10 +63,11 @@ def bits_of(
     from ddpm_edu.core import progress_bar
     from ddpm_edu.denoising.bound import bound_terms
     from ddpm_edu.denoising.likelihood import bits_per_dim, dequantise, log_likelihood
-    s, D = model.levels(n_levels)[:-1], model.denoiser(threshold=None)
-    x = x.to(model.device)
+    s, x = model.levels(min(n_levels, getattr(model, "T", n_levels)))[:-1], x.to(model.device)
+    s = s[s.isfinite()]
     if x.ndim == 4: x = dequantise(x)
     def part(i:int)->Any:
+        D = model.denoiser(threshold=None)
         if not exact: return -bound_terms(D, x[i:i + 16], s, limit=True, start=i).sum(0)
         return log_likelihood(D, x[i:i + 16], float(s[-1]), float(s[0]), start=i)[0]
     try: nats = torch.cat([part(i) for i in progress_bar(range(0, len(x), 16), desc="likelihood", delay=2)])
