@@ -70,6 +70,7 @@ from .folders import locked as locked
 from .folders import settings as settings
 from .folders import changes as changes
 from .folders import read_history as read_history
+from .folders import read_measured as read_measured
 from .folders import draw_history as draw_history
 from .folders import Keeper as Keeper
 from .folders import autosave as autosave

@@ -159,15 +159,18 @@ def history(
     states:Iterator[TrainState], # training
     log:dict[str, Any], # filled in; what it holds of earlier steps stays
 )->Iterator[TrainState]: # the same
-    "Keep the losses of all steps and the totals in a dictionary."
-    new = dict(loss=[], val_loss=[], steps=0, epochs=0, images=0, seconds=0., images_per_second=0., skipped=0)
+    "Keep the losses of all steps, what stages after it measure, and the totals in a dictionary."
+    new = dict(loss=[], val_loss=[], measured={}, steps=0, epochs=0, images=0, seconds=0.,
+               images_per_second=0., skipped=0)
     log.update(new | log)
     for s in states:
         log["loss"].append(s.loss)
         if s.val_loss is not None: log["val_loss"].append((s.step, s.val_loss))
         log.update(steps=s.step, epochs=s.epoch, images=s.images, seconds=s.seconds, skipped=s.skipped)
         log["images_per_second"] = s.images / s.seconds
-        yield s
+        try: yield s
+        finally:
+            for k, v in s.measured.items(): log["measured"].setdefault(k, []).append((s.step, v))
 
 # %% ../../nbs/5_training/16_stages.ipynb #b32ce57d
 def progress(
