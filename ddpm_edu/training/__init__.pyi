@@ -36,6 +36,7 @@ from .stages import validation_loss as validation_loss
 from .stages import validate as validate
 from .stages import error_by_level as error_by_level
 from .stages import watch_levels as watch_levels
+from .stages import save_samples as save_samples
 from .stages import sample_grids as sample_grids
 from .stages import stop_at as stop_at
 from .stages import patience as patience
@@ -67,6 +68,7 @@ from .folders import COLUMNS as COLUMNS
 from .folders import Run as Run
 from .folders import as_run as as_run
 from .folders import locked as locked
+from .folders import about as about
 from .folders import settings as settings
 from .folders import changes as changes
 from .folders import read_history as read_history
@@ -76,6 +78,12 @@ from .folders import Keeper as Keeper
 from .folders import autosave as autosave
 from .runs import Stopping as Stopping
 from .runs import fit as fit
+from .trackers import Tracker as Tracker
+from .trackers import track as track
+from .trackers import TensorBoard as TensorBoard
+from .trackers import WandB as WandB
+from .trackers import Trackio as Trackio
+from .trackers import from_artifact as from_artifact
 from .noise_scale import noise_estimates as noise_estimates
 from .noise_scale import NoiseScale as NoiseScale
 from .noise_scale import gradient_norms as gradient_norms

@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""The folder of a training: `Run` says what is kept there, `locked` keeps others out, `settings` and `changes`
-tell what it was begun with, `read_history` reads its losses; a `Keeper` and `autosave` write it all."""
+"""The folder of a training: `Run` says what is kept there, `locked` keeps others out, `about`, `settings` and
+`changes` tell what it was begun with, `read_history` and `read_measured` read its curves; a `Keeper` and
+`autosave` write it all."""
 from dataclasses import field
 from typing import Any
 import csv
@@ -58,6 +59,13 @@ def locked(
 
 def _take(f:Any)->bool:
     "Take the lock of a file, if nobody has it. Where a disk knows no locks, everybody gets it."
+    ...
+
+def about(
+    model:nn.Module, # in training
+    opt:torch.optim.Optimizer, # its optimiser
+)->dict[str, Any]: # by part
+    "Model, network and optimiser in words and numbers."
     ...
 
 def settings(
@@ -166,4 +174,4 @@ def autosave(
     error in the training itself none is written, since nobody knows how far the step came."""
     ...
 
-__all__ = ['COLUMNS', 'Run', 'as_run', 'locked', 'settings', 'changes', 'read_history', 'read_measured', 'draw_history', 'Keeper', 'autosave']
+__all__ = ['COLUMNS', 'Run', 'as_run', 'locked', 'about', 'settings', 'changes', 'read_history', 'read_measured', 'draw_history', 'Keeper', 'autosave']
