@@ -1,5 +1,5 @@
-"""The extra `trackers`: TensorBoard and, offline, Weights & Biases; what they wrote is read back. A run that was
-interrupted goes on as the same run, and nobody is asked for a key."""
+"""The extra `trackers`: TensorBoard and, offline, Weights & Biases; what they wrote is read back. A run that
+was interrupted goes on as the same run, and nobody is asked for a key."""
 import itertools
 import json
 import os
@@ -77,7 +77,7 @@ def test_tensorboard_shows_each_step_once(tmp_path):
 
 
 def records(path):
-    "What wandb wrote offline: records in LevelDB's format, in blocks of 32 kB, each with crc, length and kind."
+    "What wandb wrote offline: records in LevelDB's format, 32 kB a block, each with crc, length and kind."
     from wandb.proto import wandb_internal_pb2 as pb
     b, at, part = path.read_bytes(), 7, b""
     assert b[:4] == b":W&B"
@@ -133,8 +133,8 @@ def test_switches_are_separate(tmp_path):
 def test_nobody_is_asked_for_a_key(tmp_path):
     "On a terminal, where wandb would ask."
     script = tmp_path/"script.py"
-    script.write_text("from functools import partial\nfrom ddpm_edu import fit\nfrom ddpm_edu.data import spiral\n"
-                      "from ddpm_edu.models import spiral_model\nfrom ddpm_edu.training import WandB, track\n"
+    script.write_text("from functools import partial\nfrom ddpm_edu import fit\n"
+                      "from ddpm_edu.data import spiral\nfrom ddpm_edu.models import spiral_model\nfrom ddpm_edu.training import WandB, track\n"
                       "fit(spiral_model(), spiral(100), steps=2, device='cpu', "
                       "stages=[partial(track, to=WandB('p'))])\n")
     ours, theirs = pty.openpty()

@@ -1,5 +1,5 @@
-"""The extra `trackio`: curves, samples and models in a data base on this machine, read back by its own command,
-and its page."""
+"""The extra `trackio`: curves, samples and models in a data base on this machine, read back by its own
+command, and its page."""
 import json
 import os
 import subprocess
