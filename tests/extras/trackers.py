@@ -133,10 +133,10 @@ def test_switches_are_separate(tmp_path):
 def test_nobody_is_asked_for_a_key(tmp_path):
     "On a terminal, where wandb would ask."
     script = tmp_path/"script.py"
-    script.write_text("from functools import partial\nfrom ddpm_edu import fit\n"
-                      "from ddpm_edu.data import spiral\nfrom ddpm_edu.models import spiral_model\nfrom ddpm_edu.training import WandB, track\n"
-                      "fit(spiral_model(), spiral(100), steps=2, device='cpu', "
-                      "stages=[partial(track, to=WandB('p'))])\n")
+    script.write_text("\n".join([
+        "from functools import partial", "from ddpm_edu import fit", "from ddpm_edu.data import spiral",
+        "from ddpm_edu.models import spiral_model", "from ddpm_edu.training import WandB, track",
+        "fit(spiral_model(), spiral(100), steps=2, device='cpu', stages=[partial(track, to=WandB('p'))])"]))
     ours, theirs = pty.openpty()
     env = {k: v for k, v in os.environ.items() if k != "CI"}
     done = subprocess.run([sys.executable, script], stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path,
