@@ -27,3 +27,6 @@ from .neighbours import copied as copied
 from .told_apart import Judge as Judge
 from .told_apart import ToldApart as ToldApart
 from .told_apart import tell_apart as tell_apart
+from .inception import SCORES as SCORES
+from .inception import Extractor as Extractor
+from .inception import Reference as Reference

@@ -106,7 +106,7 @@ def save_checkpoint(
     run:str|os.PathLike, # the folder of the run
     s:TrainState, # the state after a step, as the loop gave it
     config:dict[str, Any]|None=None, # settings, to `config.yaml`
-    **told:Any, # what else is to be known, to `state.yaml`: lineage, a tracker's id, …
+    **told:Any, # what else is to be known, to `state.yaml`: lineage, for example
 )->Path: # the checkpoint, a folder named by the step
     "Write a checkpoint, whole or not at all. Raises `OSError` where that cannot be; nothing is left then."
     run = Path(run).expanduser()
@@ -136,7 +136,7 @@ def _fill(folder:Path, s:TrainState, config:dict[str, Any]|None, told:dict[str, 
     write_file(folder/"timers.yaml", to_yaml(s.timers.as_plain()))
     state = dict(step=s.step, epoch=s.epoch, batch=s.place.batch, images=s.images, seconds=s.seconds,
                  skipped=s.skipped, loss=float(s.loss), threads=torch.get_num_threads(),
-                 saved=time.strftime("%Y-%m-%d %H:%M:%S"), versions=versions())
+                 saved=time.strftime("%Y-%m-%d %H:%M:%S"), kept=s.kept, versions=versions())
     write_file(folder/"state.yaml", to_yaml(state | told))
     _sync(folder)
 
@@ -234,8 +234,7 @@ def restore(
     take_up(opt, c)
     s = c.state
     return TrainState(s["step"], s["epoch"], s["loss"], 0., s["images"], s["seconds"], s["skipped"], model,
-                      opt,
-                      mean, place=c.place, timers=c.timers)
+                      opt, mean, place=c.place, timers=c.timers, kept=dict(s.get("kept") or {}))
 
 def take_up(
     opt:torch.optim.Optimizer, # gets the state; its learning rates stay as they are

@@ -70,8 +70,10 @@ class TrainState:
     opt:torch.optim.Optimizer # its optimiser
     ema:nn.Module|None=None # the averaged model, added by `ema`
     val_loss:float|None=None # the validation loss, added by `validate` where it was measured
+    measured:dict[str, float]=field(default_factory=dict) # what else stages measured at this step, by name
     place:Place=field(default_factory=Place) # in the data; the same object in all states
     timers:Timers=field(default_factory=Timers) # where the time went; the same object in all states
+    kept:dict[str, Any]=field(default_factory=dict) # what stages want in checkpoints; likewise one object
 
 # %% ../../nbs/5_training/10_loop.ipynb #112f9a54
 def epochs(
@@ -192,6 +194,7 @@ def train(
     p0, place, timers = params[0], Place(), Timers()
     state = torch.promote_types(p0.dtype, torch.float32)  # of the data: the model converts for its network
     begun, images, skipped, bad, t0 = 0, 0, 0, 0, time.perf_counter()
+    kept:dict[str, Any] = start.kept if start else {}
     if start:
         begun, images, skipped = start.step, start.images, start.skipped
         t0, place, timers = t0 - start.seconds, replace(start.place), start.timers
@@ -215,7 +218,7 @@ def train(
                 f"the weights of before; go on from there with a lower learning rate or `clipped` gradients")
             images += len(x)
             yield TrainState(step, epoch, loss, norm, images, time.perf_counter() - t0, skipped, model, opt,
-                             place=place, timers=timers)
+                             place=place, timers=timers, kept=kept)
 
 # %% ../../nbs/5_training/10_loop.ipynb #9d3485e8
 def lay_out(
