@@ -38,7 +38,8 @@ def told(seconds:float)->str:
 def run(path:Path)->tuple[float, nbformat.NotebookNode]: # seconds, and the notebook with its outputs
     "Execute a notebook in a kernel of its own."
     nb = nbformat.read(path, as_version=4)
-    client = NotebookClient(nb, timeout=1200, kernel_name="python3", resources={"metadata": {"path": path.parent}})
+    where = {"metadata": {"path": path.parent}}
+    client = NotebookClient(nb, timeout=1200, kernel_name="python3", resources=where)
     with client.setup_kernel():
         for i, cell in enumerate(nb.cells):
             if cell.cell_type == "code" and not LEFT_OUT.search(cell.source): client.execute_cell(cell, i)
