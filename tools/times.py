@@ -20,7 +20,7 @@ from pages import ROOT, chapters
 
 TABLE = ROOT/"benchmarks/results/running.csv"
 LEFT_OUT = re.compile(r"^#\|\s*(eval:\s*false|cuda\b|slow\b)|nbdev_export\(\)", re.M)
-LINE = re.compile(r"(\bruns in )[^.;,]+?( on a laptop CPU)")
+LINE = re.compile(r"(\bruns in )([^.;,]+?)( on a laptop CPU)")
 SECONDS = ("import os as _os; _t = _os.times(); "
            "print(_t.user + _t.system + _t.children_user + _t.children_system)")
 
@@ -28,11 +28,19 @@ SECONDS = ("import os as _os; _t = _os.times(); "
 def told(seconds:float)->str:
     "Seconds in round words, rather too many than too few."
     if seconds <= 50:
-        n = next(n for n in (3, 4, 5, 6, 8, 10, 15, 20, 25, 30, 40, 50) if seconds <= n)
+        n = next(n for n in (2, 3, 4, 5, 6, 8, 10, 15, 20, 25, 30, 40, 50) if seconds <= n)
         return f"{n} seconds"
     if seconds <= 66: return "a minute"
     if seconds <= 100: return "a minute and a half"
     return f"{max(2, round(seconds / 60 + .2))} minutes"
+
+
+def read(words:str)->float: # seconds
+    "What `told` says. Raises `ValueError` for other words."
+    if words in (short := {"a minute": 60., "a minute and a half": 90.}): return short[words]
+    m = re.fullmatch(r"(\d+) (second|minute)s", words)
+    if not m: raise ValueError(f"{words!r} is not what `told` says")
+    return float(m[1]) * (60 if m[2] == "minute" else 1)
 
 
 def run(path:Path)->tuple[float, nbformat.NotebookNode]: # seconds, and the notebook with its outputs
@@ -69,7 +77,7 @@ def write(path:Path, seconds:float)->None:
     for cell in nb["cells"][:4]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown" and LINE.search(source):
-            cell["source"] = LINE.sub(rf"\g<1>{told(seconds)}\2", source, count=1).splitlines(keepends=True)
+            cell["source"] = LINE.sub(rf"\g<1>{told(seconds)}\3", source, count=1).splitlines(keepends=True)
     text = json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     if text != path.read_text(encoding="utf-8"): path.write_text(text, encoding="utf-8")
 
