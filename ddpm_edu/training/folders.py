@@ -187,7 +187,8 @@ class Keeper:
         config:dict[str, Any], # see `settings`
     ):
         self.run, self.path, self.config = run, run.path, config
-        self.told:dict[str, Any] = dict(parent=None, command=shlex.join(sys.argv), changed={}, tracker=None)
+        self.told:dict[str, Any] = dict(parent=None, command=shlex.join(sys.argv), changed={}, tracker=None,
+                                        loss_scale=None)
         self.rows:list[list[Any]] = [] # of the history, not written yet
         self.saved, self.clock, self.trouble = 0, time.monotonic(), False
 
@@ -211,7 +212,8 @@ class Keeper:
 def _go_on(self:Keeper, model:nn.Module, opt:torch.optim.Optimizer, log:dict[str, Any])->TrainState:
     "Take the run up where it was."
     c = read_checkpoint(self.path)
-    self.told |= dict(parent=str(c.path), changed=_check_same(self.path, c.config, self.config))
+    self.told |= dict(parent=str(c.path), changed=_check_same(self.path, c.config, self.config),
+                      loss_scale=c.state.get("loss_scale"))
     start = restore(c, model, opt)
     self.saved, table = start.step, self.path/"history.csv"
     rows, here = read_history(table, start.step), dict(threads=torch.get_num_threads(), versions=versions())
