@@ -104,14 +104,16 @@ class Scaling:
         self.n, self.i = (self.state.num_processes, self.state.process_index) if self.state else (1, 0)
         self.device = self.state.device if self.state else torch.device(device or default_device())
         self.memory = {"loss_scale": float(scale.loss_scale) if scale.precision == "fp16" else 1., "fine": 0}
-        self.over, self.words = self.n == 1, 2
+        self.over, self.idle, self.words = self.n == 1, False, 2
 
     @property
     def main(self)->bool: return self.i == 0 # the process that writes and decides
 
     def rows(self, n:int)->tuple[int, int]:
-        "Which rows of a batch of `n` are this process's."
-        return n * self.i // self.n, n * (self.i + 1) // self.n
+        "Which rows of a batch of `n` are this process's. Where there are none, it computes one in vain."
+        lo, hi = n * self.i // self.n, n * (self.i + 1) // self.n
+        self.idle = lo == hi
+        return (0, 1) if self.idle else (lo, hi)
 
     def __enter__(self)->None:
         self.cast = torch.autocast(self.device.type, PRECISIONS.get(self.scale.precision or ""),
@@ -132,10 +134,11 @@ def add_up(self:Scaling,
     n:int, # of the batch of so many
 )->Tensor: # the loss of the batch
     "Add the gradients of all processes."
-    loss = torch.stack(losses).sum() if losses else params[0].new_zeros(())
+    loss = torch.stack(losses).sum()
+    if self.idle: loss = torch.zeros_like(loss); torch._foreach_zero_(_gradients(params))
     if (large := self.memory["loss_scale"]) != 1: torch._foreach_mul_(_gradients(params), 1 / large)
     if self.n == 1: return loss
-    own = _square(params) * (n / max(1, rows[1] - rows[0]))**2 if self.scale.norms is not None else 0.
+    own = _square(params) * (n / (rows[1] - rows[0]))**2 if self.scale.norms is not None else 0.
     told = torch.tensor([float(loss), own, *(p.grad is not None for p in params)], dtype=torch.float64)
     whole, squares, *have = self.total(told).tolist()
     for p, h in zip(params, have):

@@ -62,6 +62,7 @@ class Scaling():
     device: Any
     memory: dict
     over: Any
+    idle: bool
     words: int
     def __init__(self,
         scale:Scale, # what was asked
@@ -72,7 +73,7 @@ class Scaling():
     def main(self)->bool:
         ...
     def rows(self, n:int)->tuple[int, int]:
-        "Which rows of a batch of `n` are this process's."
+        "Which rows of a batch of `n` are this process's. Where there are none, it computes one in vain."
         ...
     def __enter__(self)->None:
         ...
