@@ -32,10 +32,10 @@ def make(kind, dtype="float64"):
     set_seed(0)
     if kind == "points": m = GaussianDiffusion(PointNet(50, 8), linear_beta_schedule(50), (2,))
     if kind == "unet":
-        m = GaussianDiffusion(UNet(1, 8, 50, (1, 2), num_classes=3, dropout=.1, num_groups=2),
+        m = GaussianDiffusion(UNet(1, 8, 50, (1, 2), num_classes=3, dropout=.1, block_groups=2),
                               linear_beta_schedule(50), (1, 8, 8), p_uncond=.2)
     if kind == "karras":
-        m = KarrasDiffusion(UNet(1, 8, 50, (1, 2), num_classes=3, num_groups=2), (1, 8, 8), p_uncond=.2)
+        m = KarrasDiffusion(UNet(1, 8, 50, (1, 2), num_classes=3, block_groups=2), (1, 8, 8), p_uncond=.2)
     return m.to(getattr(torch, dtype)), spiral(300) if kind == "points" else images()
 def keep(out, model, log, **more):
     if main_process(): torch.save(dict(weights=model.state_dict(), raw=log.get("raw"), loss=log["loss"],

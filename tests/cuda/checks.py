@@ -13,7 +13,7 @@ from ddpm_edu.networks import UNet
 from ddpm_edu.training import Scale, Scaling, adam, ema, estimate, history, products, random_state, train
 
 
-def unet(): return UNet(1, 8, 100, (1, 2), num_classes=10, num_groups=2)
+def unet(): return UNet(1, 8, 100, (1, 2), num_classes=10, block_groups=2)
 
 
 def models():
