@@ -16,6 +16,7 @@ import functools
 import glob
 import inspect
 import math
+import numbers
 import operator
 import os
 import platform
@@ -300,7 +301,10 @@ def _tracebacks(tb:TracebackType|None)->Iterator[TracebackType]:
 # %% ../nbs/0_ground/10_core.ipynb #54ba8de7
 def _explanation(f:Callable, args:tuple, kwargs:dict, e:Exception)->str|None:
     "Which argument does not fit, or all of them where each has its type; `None` if nothing is to be added."
-    if _own_words(e): return None
+    return None if _own_words(e) else _blame(f, args, kwargs, e)
+
+def _blame(f:Callable, args:tuple, kwargs:dict, e:Exception)->str|None:
+    "The sentence for it; `None` if a call within this one has said it and all arguments fit here."
     given = {k: v for k, v in inspect.signature(f).bind(*args, **kwargs).arguments.items() if k != "self"}
     hints, means = typing.get_type_hints(f), {}
     with contextlib.suppress(ImportError, OSError, TypeError):            # generated functions have no source
@@ -321,14 +325,20 @@ def _explanation(f:Callable, args:tuple, kwargs:dict, e:Exception)->str|None:
              p in inspect.signature(f).parameters.items() if k in given and given[k] is not p.default]
     return f"`{name}` cannot work with {'; '.join(map(told, plain)) or 'its defaults'}: {said}"
 
+def _is_number(v:Any)->bool: return isinstance(v, numbers.Real) and v == v   # not complex, and no NaN
+
 def _explained(f:Callable)->Callable:
     "The same function, whose errors name the argument; generators too."
+    number, pair = (f.__annotations__.get("return") == kind for kind in (float, tuple[float, float]))
     def call(*args:Any, **kwargs:Any)->Any:
         __tracebackhide__ = True                                 # IPython and pytest leave this frame out
-        try: return f(*args, **kwargs)
+        try: out = f(*args, **kwargs)
         except Exception as e:
             if (why := _explanation(f, args, kwargs, e)) is None: raise
             raise ArgumentError(why) from e
+        if (number or pair) and not all(map(_is_number, out if pair else (out,))):
+            raise ArgumentError(_blame(f, args, kwargs, ValueError("there is no such number")))
+        return out
     def steps(*args:Any, **kwargs:Any)->Iterator:
         __tracebackhide__ = True
         try: return (yield from f(*args, **kwargs))

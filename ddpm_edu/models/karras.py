@@ -44,19 +44,25 @@ def stratified(
 
 def _inside(u:Tensor)->Tensor: return u.double().clamp(1e-12, 1 - 1e-12)  # an end would lie at infinity
 
+def _levels(sigmas:Tensor)->Tensor:
+    "The same, if all are numbers; `ValueError` otherwise."
+    if sigmas.isfinite().all(): return sigmas
+    raise ValueError("some noise levels are infinite or no numbers: take a smaller `mean`, widths above 0, "
+                     "or ends with 0 <= sigma_min < sigma_max")
+
 def lognormal(
     u:Tensor, # uniform numbers between 0 and 1
     mean:float=-1.2, std:float=1.2, # of ln σ
 )->Tensor: # noise levels, rising with `u`
     "A normal distribution of ln σ (Karras et al. 2022, table 1)."
-    return (mean + std * torch.special.ndtri(_inside(u))).exp()
+    return _levels((mean + std * torch.special.ndtri(_inside(u))).exp())
 
 def loguniform(
     u:Tensor, # uniform numbers between 0 and 1
     sigma_min:float, sigma_max:float, # the ends
 )->Tensor: # noise levels, rising with `u`
     "All octaves between two levels equally often."
-    return (u * math.log(sigma_max / sigma_min)).exp() * sigma_min
+    return _levels((u * math.log(sigma_max / sigma_min)).exp() * sigma_min)
 
 # %% ../../nbs/4_models/50_karras.ipynb #a828f760
 def split_lognormal(
@@ -67,7 +73,7 @@ def split_lognormal(
     "Two halves of normal distributions of ln σ, joined without a step."
     u, r = _inside(u), std_1 / (std_1 + std_2)                         # share of the lower half
     below, above = u.clamp(max=r) / (2 * r), .5 + (u - r).clamp(min=0) / (2 * (1 - r))
-    return (mean + std_1 * torch.special.ndtri(below) + std_2 * torch.special.ndtri(above)).exp()
+    return _levels((mean + std_1 * torch.special.ndtri(below) + std_2 * torch.special.ndtri(above)).exp())
 
 def _stretch(u:Tensor, low:float, high:float)->Tensor: return low + (high - low) * u
 
@@ -79,9 +85,10 @@ def loglogistic(
     loc:float|None=None, scale:float=.5, # median and scale of ln σ
 )->Tensor: # noise levels, rising with `u`
     "A logistic distribution of ln σ: a higher bell with thicker feet."
+    scale = as_float(scale, "scale", 1e-6)
     loc = math.log(sigma_data) if loc is None else loc
     shares = [1 / (1 + (math.exp(loc) / s)**(1 / scale)) if s else 0. for s in (sigma_min, sigma_max)]
-    return (loc + scale * torch.logit(_stretch(_inside(u), *shares))).exp()
+    return _levels((loc + scale * torch.logit(_stretch(_inside(u), *shares))).exp())
 
 def cosine(
     u:Tensor, # uniform numbers between 0 and 1
@@ -103,7 +110,7 @@ def cosine_interpolated(
 )->Tensor: # noise levels, rising with `u`
     "Between two cosines, from one to the other (Hoogeboom et al. 2023)."
     least, most = (cosine(u, sigma_min, sigma_max, sigma_data * size / side).log() for side in (high, low))
-    return torch.lerp(least, most, u).exp()
+    return _levels(torch.lerp(least, most, u).exp())
 
 # name → levels from uniform numbers
 DENSITIES = {f.__name__: f for f in (lognormal, split_lognormal, loguniform, loglogistic, cosine,

@@ -33,6 +33,10 @@ def stratified(
 def _inside(u:Tensor)->Tensor:
     ...
 
+def _levels(sigmas:Tensor)->Tensor:
+    "The same, if all are numbers; `ValueError` otherwise."
+    ...
+
 def lognormal(
     u:Tensor, # uniform numbers between 0 and 1
     mean:float=-1.2, std:float=1.2, # of ln σ
