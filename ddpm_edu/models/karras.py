@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ..core import as_float, expand, explain_errors
 from ..denoising.schedules import SIGMA_GRIDS, exponential_sigmas, vp_sigmas
 from .base import DenoisingModel, Sampling
+from .draws import for_batch
 from .files import unwrapped
 
 # %% ../../nbs/4_models/50_karras.ipynb #53070d2b
@@ -248,7 +249,8 @@ def random_levels(self:KarrasDiffusion,
     x:Tensor, # `[B, ...]` a batch: gives the number, the type and the device
 )->Tensor: # `[B]`
     "Noise levels to practise, drawn from the model's density in equal parts."
-    return self.density(stratified(len(x))).to(x.device, torch.promote_types(x.dtype, torch.float32))
+    u = for_batch(stratified, len(x))
+    return self.density(u).to(x.device, torch.promote_types(x.dtype, torch.float32))
 
 @patch
 def loss(self:KarrasDiffusion,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..core import as_float, expand, explain_errors
 from ..denoising.schedules import SIGMA_GRIDS, exponential_sigmas, vp_sigmas
 from .base import DenoisingModel, Sampling
+from .draws import for_batch
 from .files import unwrapped
 
 def preconditioning(

@@ -76,6 +76,16 @@ from .folders import read_measured as read_measured
 from .folders import draw_history as draw_history
 from .folders import Keeper as Keeper
 from .folders import autosave as autosave
+from .scale import PRECISIONS as PRECISIONS
+from .scale import Scale as Scale
+from .scale import processes as processes
+from .scale import as_scale as as_scale
+from .scale import Scaling as Scaling
+from .scale import main_process as main_process
+from .scale import Estimate as Estimate
+from .scale import estimate as estimate
+from .scale import products as products
+from .scale import sample_across as sample_across
 from .runs import Stopping as Stopping
 from .runs import fit as fit
 from .trackers import Tracker as Tracker

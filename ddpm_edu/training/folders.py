@@ -237,7 +237,7 @@ class Keeper:
     ):
         self.run, self.path = run, run.path
         self.config = config | ({} if run.config is None else {"config": run.config})
-        self.told:dict[str, Any] = dict(parent=None, command=shlex.join(sys.argv), changed={})
+        self.told:dict[str, Any] = dict(parent=None, command=shlex.join(sys.argv), changed={}, loss_scale=None)
         self.rows:list[dict[str, Any]] = [] # of the history, not written yet
         self.saved, self.clock, self.trouble = 0, time.monotonic(), False
 
@@ -262,7 +262,8 @@ class Keeper:
 def _go_on(self:Keeper, model:nn.Module, opt:torch.optim.Optimizer, log:dict[str, Any])->TrainState:
     "Take the run up where it was."
     c = read_checkpoint(self.path)
-    self.told |= dict(parent=str(c.path), changed=_check_same(self.path, c.config, self.config))
+    self.told |= dict(parent=str(c.path), changed=_check_same(self.path, c.config, self.config),
+                      loss_scale=c.state.get("loss_scale"))
     start = restore(c, model, opt)
     self.saved, table = start.step, self.path/"history.csv"
     names, rows = _table(table, start.step)

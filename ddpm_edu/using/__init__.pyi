@@ -66,6 +66,8 @@ from .serve import draw_png as draw_png
 from .serve import page_of as page_of
 from .serve import serve_app as serve_app
 from .serve import ddpm_serve as ddpm_serve
+from .slurm import batch_script as batch_script
+from .slurm import ddpm_slurm as ddpm_slurm
 from .browser import SAMPLERS_IN_PAGE as SAMPLERS_IN_PAGE
 from .browser import SHIPPED as SHIPPED
 from .browser import packed as packed
