@@ -18,8 +18,8 @@ def test_every_name_can_be_had(floor):
 
 
 @pytest.mark.parametrize("package",
-                         ["torchdiffeq", "torchsde", "datasets", "open_clip", "accelerate", "nbdev", "diffusers",
-                          "tensorboard", "wandb", "trackio", "torch_fidelity"])
+                         ["torchdiffeq", "torchsde", "datasets", "open_clip", "accelerate", "nbdev",
+                          "diffusers", "tensorboard", "wandb", "trackio", "torch_fidelity"])
 def test_nothing_more_is_here(package):
     with pytest.raises(ImportError): importlib.import_module(package)
 
