@@ -47,6 +47,8 @@ class Run:
     samples:int|None = None # steps between two sheets of samples, written to `samples/`
     start:str|os.PathLike|None = None # a model, checkpoint or run to begin with, where this one is new
     keep_opt:bool = False # begin with its optimiser's state, and with its raw weights, too
+    initial:bool = False # write a checkpoint before the first step, too
+    config:dict[str, Any]|None = None # what all is built from, if that is written down: kept as `config`
 
     @property
     def path(self)->Path: return Path(self.folder).expanduser()
@@ -132,7 +134,8 @@ def _check_same(run:Path, old:dict[str, Any], new:dict[str, Any])->dict[str, lis
     "What has changed, if it may. Raises `ValueError` for what may not."
     found = changes(old, new)
     smaller = lambda a, b: None not in (a, b) and b < a
-    bad = {k: v for k, v in found.items() if not k.startswith("budget.") or smaller(*v)}
+    may = lambda k, v: k.startswith("config") or (k.startswith("budget.") and not smaller(*v))
+    bad = {k: v for k, v in found.items() if not may(k, v)}
     if not bad: return found
     told = ", ".join(f"{k.removeprefix('training.')}={a!r:.60} (now {b!r:.60})" for k, (a, b) in bad.items())
     raise ValueError(f"{run} was begun with {told}: go on with the same settings (the budget may grow), "
@@ -186,7 +189,8 @@ class Keeper:
         run:Run, # the folder, and what is kept
         config:dict[str, Any], # see `settings`
     ):
-        self.run, self.path, self.config = run, run.path, config
+        self.run, self.path = run, run.path
+        self.config = config | ({} if run.config is None else {"config": run.config})
         self.told:dict[str, Any] = dict(parent=None, command=shlex.join(sys.argv), changed={}, tracker=None)
         self.rows:list[list[Any]] = [] # of the history, not written yet
         self.saved, self.clock, self.trouble = 0, time.monotonic(), False
@@ -197,6 +201,7 @@ class Keeper:
         if self.path.absolute().parent != Path.cwd(): self._activate()
         if linked(self.path) or checkpoints_of(self.path): return self._go_on(model, opt, log)
         if self.run.start is not None: self._start(model, opt)
+        if self.run.initial: self.save(TrainState(0, 0, math.nan, 0., 0, 0., 0, model, opt))
         return None
 
     def _activate(self)->None:

@@ -39,6 +39,8 @@ class Run():
     samples:int|None = None # steps between two sheets of samples, written to `samples/`
     start:str|os.PathLike|None = None # a model, checkpoint or run to begin with, where this one is new
     keep_opt:bool = False # begin with its optimiser's state, and with its raw weights, too
+    initial:bool = False # write a checkpoint before the first step, too
+    config:dict[str, Any]|None = None # what all is built from, if that is written down: kept as `config`
     @property
     def path(self)->Path:
         ...
@@ -108,7 +110,7 @@ class Keeper():
     "What is known of a run while it is trained."
     run: Run
     path: Any
-    config: dict[str, Any]
+    config: Any
     saved: int
     clock: Any
     trouble: bool

@@ -7,6 +7,16 @@ from .panels import picture as picture
 from .panels import contact_sheet as contact_sheet
 from .panels import Newest as Newest
 from .panels import GuidanceExplorer as GuidanceExplorer
+from .build import DATASETS as DATASETS
+from .build import AUGMENTATIONS as AUGMENTATIONS
+from .build import Source as Source
+from .build import source_of as source_of
+from .build import read_data as read_data
+from .build import network_arguments as network_arguments
+from .build import new_model as new_model
+from .build import Training as Training
+from .build import how_to_sample as how_to_sample
+from .build import from_config as from_config
 from .shell import SETTING as SETTING
 from .shell import ZOO as ZOO
 from .shell import SHORT as SHORT
