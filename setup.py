@@ -21,7 +21,7 @@ setup(
     long_description_content_type="text/markdown",
     classifiers=lines("classifiers"), install_requires=lines("requirements"),
     extras_require={extra: lines(f"{extra}_requirements")
-                    for extra in ("solvers", "clip", "hub", "docs", "dev")},
+                    for extra in ("solvers", "clip", "hub", "serve", "docs", "dev")},
     entry_points={"console_scripts": lines("console_scripts"), "nbdev": ["ddpm_edu = ddpm_edu._modidx:d"]},
     packages=find_packages(include=["ddpm_edu", "ddpm_edu.*"]),
     package_data={"ddpm_edu": ["assets/*", "pretrained/**/*", "py.typed", "**/*.pyi"]}, zip_safe=False,

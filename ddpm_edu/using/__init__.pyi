@@ -50,6 +50,13 @@ from .asking import write_films as write_films
 from .drawing_commands import ddpm_sample as ddpm_sample
 from .drawing_commands import ddpm_blend as ddpm_blend
 from .drawing_commands import ddpm_interpolate as ddpm_interpolate
+from .serve import Field as Field
+from .serve import fields_of as fields_of
+from .serve import read_query as read_query
+from .serve import draw_png as draw_png
+from .serve import page_of as page_of
+from .serve import serve_app as serve_app
+from .serve import ddpm_serve as ddpm_serve
 from .browser import SAMPLERS_IN_PAGE as SAMPLERS_IN_PAGE
 from .browser import SHIPPED as SHIPPED
 from .browser import packed as packed
@@ -69,3 +76,8 @@ from .demo import verdict as verdict
 from .demo import helpful_threads as helpful_threads
 from .demo import run_demo as run_demo
 from .demo import main as main
+from .all_commands import COMMANDS as COMMANDS
+from .all_commands import NBDEV as NBDEV
+from .all_commands import ddpm_help as ddpm_help
+from .all_commands import ddpm_demo as ddpm_demo
+from .all_commands import nbdev_main as nbdev_main
