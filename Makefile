@@ -73,6 +73,7 @@ export: $(STAMP) ## write the library, its doors, stubs and scripts from the not
 	@$(VENV)/python tools/pages.py
 	@$(VENV)/python tools/pictures.py
 	@$(VENV)/python tools/scripts.py
+	@$(VENV)/python tools/configs.py
 	@$(MAKE) clean-nbs
 
 clean-nbs: $(STAMP) ## strip counts and metadata from the notebooks (outputs stay)

@@ -369,7 +369,7 @@ def read_config(
         guilty = [o for o in overrides if o.partition("=")[0].strip() in str(e)]
         raise ValueError(f"{f'override {guilty[0]}' if guilty else path}: {e}") from None
 
-# %% ../../nbs/5_training/70_config.ipynb #65694b70
+# %% ../../nbs/5_training/70_config.ipynb #e08c08e5
 def _text(value:Any)->str:
     "A value as YAML, on one line."
     if isinstance(value, dict): return "{" + ", ".join(f"{k}: {_text(v)}" for k, v in value.items()) + "}"
@@ -378,7 +378,7 @@ def _text(value:Any)->str:
     if isinstance(value, float):
         number, e, power = repr(value).replace("inf", ".inf").partition("e")
         return number + ".0" * (bool(e) and "." not in number) + e + power
-    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z.~/][\\w./~-]*", value)
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z.~/][\w./~-]*", value)
     if plain and OmegaConf.to_container(OmegaConf.create(f"v: {value}")) == {"v": value}: return value
     return json.dumps(value, ensure_ascii=False)
 

@@ -7,7 +7,7 @@ folder; `read_data` reads what `DATASETS` names, a set of the hub, a folder or a
 __all__ = ['DATASETS', 'AUGMENTATIONS', 'Source', 'source_of', 'read_data', 'network_arguments', 'new_model', 'Training',
            'how_to_sample', 'from_config']
 
-# %% ../../nbs/8_using/20_build.ipynb #a9addbf0
+# %% ../../nbs/8_using/20_build.ipynb #e88b68d7
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +31,8 @@ from ..denoising.schedules import SCHEDULES, rescale_zero_terminal_snr
 from ..models.base import DenoisingModel
 from ..models.files import as_plain, linked, public_class
 from ..training.averages import AVERAGES
-from ..training.config import Config, DataConfig, ScheduleConfig, TrainConfig, keys_of, read_config
+from ..training.config import Config, DataConfig, ScheduleConfig, TrainConfig
+from ..training.config import keys_of, read_config
 from ..training.folders import Run
 from ..training.optimizers import clipped, optimizer
 from ..training.rates import RATES
@@ -69,7 +70,7 @@ def source_of(
     raise ValueError(f"data.dataset={dataset!r:.60}{''.join(near)}: there is no such folder or archive here; "
                      f"choose from {', '.join(DATASETS)}, or write owner/name for one of the hub")
 
-# %% ../../nbs/8_using/20_build.ipynb #77572a37
+# %% ../../nbs/8_using/20_build.ipynb #2aaa1e2a
 def _asked(d:DataConfig, read:Callable)->dict[str, Any]:
     "The arguments for the function that reads a data set. Raises `ValueError` for what it does not take."
     known = signature(read).parameters
@@ -82,7 +83,7 @@ def _asked(d:DataConfig, read:Callable)->dict[str, Any]:
     elif "labels" in known and d.labels: given["labels"] = _words(d.labels)
     if "size" in known and known["size"].default is Parameter.empty and d.image_size is None:
         raise ValueError("data.image_size is missing: say how large these pictures shall be, such as 32")
-    if d.path is not None and "path" not in known or (isinstance(read, partial) and d.path is not None):
+    if d.path is not None and ("path" not in known or isinstance(read, partial)):
         raise ValueError(f"data.path={d.path!r:.60}: {d.dataset} lies in no file of its own; leave it out")
     if not free and (bad := [k for k in d.options if k not in known]):
         near = [f" (did you mean {n}?)" for n in get_close_matches(bad[0], known, n=1)]
@@ -163,7 +164,7 @@ def network_arguments(
 
 _NOISE = ("sigma_min", "sigma_max", "learned_variance") # what network and model must agree on
 
-# %% ../../nbs/8_using/20_build.ipynb #416afb03
+# %% ../../nbs/8_using/20_build.ipynb #5294e251
 def new_model(
     c:Config, # all settings
     net:nn.Module, # the network
@@ -171,11 +172,12 @@ def new_model(
     spread:float=.5, # standard deviation of the data, or of their code, if the file does not say it
 )->DenoisingModel: # untrained
     "The model of a configuration. Raises `ValueError` for arguments that are impossible."
-    m, kind, betas = c.model, public_class(c.model["class"]), _betas(c.model)
+    m, betas = c.model, _betas(c.model)
+    kind:Any = public_class(m["class"])
     args = {k: v for k, v in m.items() if k not in ("class", *_SCHEDULE)}
     if "sigma_data" in keys_of(m["class"]): args = {"sigma_data": spread} | args
     if betas is not None: args["betas"] = betas
-    return kind(net, data_shape=shape, **args)  # type: ignore[misc]
+    return kind(net, data_shape=shape, **args)
 
 def _spread(c:Config, data:Any)->float:
     "The standard deviation of what the model sees, of two thousand items from all over the data."
@@ -183,11 +185,11 @@ def _spread(c:Config, data:Any)->float:
     x = data[i][0]
     return round((encode(x) if encode else x).std().item(), 3)
 
-# %% ../../nbs/8_using/20_build.ipynb #dd5680b5
+# %% ../../nbs/8_using/20_build.ipynb #39e8b1e6
 def _trial(c:Config)->None:
     "Raise `ValueError` for what cannot be built, before any data are read."
     d, known = c.data, source_of(c.data.dataset)
-    if bad := [a for a in d.augment if a not in AUGMENTATIONS]:
+    if not set(d.augment) <= set(AUGMENTATIONS):
         raise ValueError(f"data.augment={d.augment}: choose from {', '.join(AUGMENTATIONS)}")
     _asked(d, known.read)
     c0, *size = known.shape
