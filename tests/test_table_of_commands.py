@@ -2,10 +2,15 @@
 import csv
 import json
 import re
+import shlex
+import shutil
+from contextlib import chdir
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from ddpm_edu.training.config import read_config
+from ddpm_edu.using.shell import read_words
 
 ROOT = Path(__file__).parents[1]
 ROWS = list(csv.DictReader((ROOT/"nbs"/"tutorials"/"from_other_systems.csv").open(encoding="utf-8")))
@@ -61,3 +66,48 @@ def test_every_key_of_the_originals_is_in_the_table(oracle_keys):
 @pytest.fixture(scope="module")
 def oracle_keys():
     return json.loads((ROOT/"tests"/"oracles"/"settings_of_others.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    "A folder with a run in its zoo, of tiny pictures, that is the active one; and its settings in a file."
+    here = tmp_path_factory.mktemp("place")
+    with chdir(here):
+        settings = {"data": {"dataset": "digits", "items": 40},
+                    "network": {"class": "UNet", "model_channels": 8, "T": 10, "channel_multipliers": [1, 1],
+                                "middle_attention": False, "patch_size": 2},
+                    "model": {"class": "KarrasDiffusion", "sigma_data": .6},
+                    "train": {"steps": 2, "batch_size": 4, "save_every": 2}, "sample": {"every": None}}
+        Path("my-config.yaml").write_text(json.dumps(settings), encoding="utf-8")
+        assert main("ddpm_init my-config.yaml zoo/my-model") == 0
+        assert main("ddpm_train zoo/my-model") == 0
+    return here
+
+
+def main(line):
+    "Run a line for the shell by the function that the command is."
+    name, *words = shlex.split(line)
+    home = {"ddpm_init": "training", "ddpm_train": "training", "ddpm_info": "training", "ddpm_eval": "measuring"}
+    module = import_module(f"ddpm_edu.using.{home.get(name, 'drawing')}_commands")
+    if name in ("ddpm_init", "ddpm_train"): words += ["--device", "cpu"]
+    return getattr(module, name).main(words)
+
+
+@pytest.mark.parametrize("row", [r for r in COMMANDS if not r["mark"]], ids=lambda r: r["ours"])
+def test_a_command_runs(row, place, tmp_path, capfd):
+    "In a copy of the folder, so that no row leans on another."
+    shutil.copytree(place, tmp_path/"here", symlinks=True)
+    with chdir(tmp_path/"here"):
+        if row["ours"] == "ddpm_init zoo/my-model": shutil.rmtree("zoo")
+        line = row["ours"].replace("ddpm_init my-config.yaml zoo/my-model", "ddpm_init my-config.yaml zoo/new")
+        assert main(line) == 0, capfd.readouterr().err
+        wrote = re.search(r"(?:--out|-o) (\S+)", line)
+        assert wrote is None or Path(wrote[1]).is_file()
+
+
+@pytest.mark.parametrize("row", [r for r in COMMANDS if r["mark"]], ids=lambda r: r["ours"])
+def test_a_command_that_needs_more_reads_its_words(row):
+    "Those that need an extra, or data from the hub: their options are known all the same."
+    name, *words = shlex.split(row["ours"])
+    home = {"ddpm_serve": "serve", "ddpm_init": "training_commands"}.get(name, "drawing_commands")
+    assert read_words(getattr(import_module(f"ddpm_edu.using.{home}"), name), words)
