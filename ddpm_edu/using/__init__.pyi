@@ -50,6 +50,11 @@ from .asking import write_films as write_films
 from .drawing_commands import ddpm_sample as ddpm_sample
 from .drawing_commands import ddpm_blend as ddpm_blend
 from .drawing_commands import ddpm_interpolate as ddpm_interpolate
+from .measuring_commands import SHIPPED_ON as SHIPPED_ON
+from .measuring_commands import images_for as images_for
+from .measuring_commands import scores_of as scores_of
+from .measuring_commands import bits_of as bits_of
+from .measuring_commands import ddpm_eval as ddpm_eval
 from .serve import Field as Field
 from .serve import fields_of as fields_of
 from .serve import read_query as read_query

@@ -123,7 +123,7 @@ def _rows(steps:list[Any], attr:str)->Any:
     for i, f in enumerate(frames): sheet.paste(f, (180 * i, 0))
     return sheet
 
-# %% ../../nbs/8_using/40_drawing_commands.ipynb #55d4e376
+# %% ../../nbs/8_using/40_drawing_commands.ipynb #fc2578b5
 @command
 def ddpm_interpolate(
     model:str|None=None, # a run, a checkpoint, a file, or a model that ships (digits); the active run if left out
@@ -157,9 +157,9 @@ def ddpm_interpolate(
     if len(m.data_shape) != 3: raise ValueError("the shares of fresh noise are compared picture by picture: take a "
                                                 "model of images")
     etas = [(low**.5 + k / max(1, ncol - 1) * (high**.5 - low**.5))**2 for k in range(ncol)]
-    print("ddpm_interpolate: eta = " + ", ".join(f"{e:.3g}" for e in etas), file=sys.stderr)
     how = asking.way_of(m, free, sampler=sampler, n_steps=steps, guidance_scale=guidance)
     y = asking.labels_for(m, labels, rows)
     x = torch.stack([asking.draw_all(m, rows, y, seed, eta=eta, **how)[0] for eta in etas])
+    print("ddpm_interpolate: eta = " + ", ".join(f"{e:.3g}" for e in etas), file=sys.stderr)
     asking.show_or_write(asking.as_picture(x.transpose(0, 1).flatten(0, 1), ncol), out, "ddpm_interpolate", again)
     return x

@@ -140,7 +140,7 @@ def parser_of(
             action.option_strings.insert(0, short); p._option_string_actions[short] = action
     return p
 
-# %% ../../nbs/8_using/25_shell.ipynb #947cf082
+# %% ../../nbs/8_using/25_shell.ipynb #1577bbfd
 def read_words(
     f:Callable, # the function
     words:Sequence[str], # of the command line
@@ -152,7 +152,7 @@ def read_words(
     if unknown:
         known = [s for a in p._actions if a.help != argparse.SUPPRESS for s in a.option_strings]
         near = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
-        p.error(f"there is no {unknown[0]} here" + f": did you mean {near[0]}?" * bool(near))
+        p.error(f"there is no {unknown[0]:.60} here{f': did you mean {near[0]}?' if near else ''}")
     free = [w for k, v in given.items() if v.kind is v.VAR_POSITIONAL for w in values.pop(k)]
     by_place = [k for k, v in given.items() if v.kind is v.POSITIONAL_OR_KEYWORD]
     for k in by_place if any(v.kind is v.VAR_POSITIONAL for v in given.values()) else []:
