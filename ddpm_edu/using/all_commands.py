@@ -15,7 +15,7 @@ from typing import Any
 
 from .shell import answer, command
 
-# %% ../../nbs/8_using/95_all_commands.ipynb #7eb7fd9a
+# %% ../../nbs/8_using/95_all_commands.ipynb #9e766683
 COMMANDS = { # name → its module
     "ddpm_init": "training_commands", "ddpm_train": "training_commands", "ddpm_info": "training_commands",
     "ddpm_sample": "drawing_commands", "ddpm_blend": "drawing_commands", "ddpm_interpolate": "drawing_commands",
@@ -39,7 +39,7 @@ def ddpm_help()->None:
            "Runs live in zoo/. Where a command asks for a model, give a run, a checkpoint, a file of",
            "weights, or one that ships (digits, digits_guided, fashion, pokemon, spirals); if nothing",
            "is said, the run that was trained last is meant. From a folder of pictures to a sheet:", "",
-           "  ddpm_init folder zoo/mine data.dataset=my/pictures", "  ddpm_train", "  ddpm_sample -o sheet.png")
+           "  ddpm_init folder zoo/mine data.dataset=my/pictures data.image_size=64", "  ddpm_train", "  ddpm_sample -o sheet.png")
 
 # %% ../../nbs/8_using/95_all_commands.ipynb #908c2ecf
 @command

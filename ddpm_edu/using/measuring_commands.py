@@ -74,7 +74,7 @@ def bits_of(
     except ImportError as e: raise ImportError("--exact needs the extra solvers: pip install -e '.[solvers]'") from e
     return float(bits_per_dim(nats, x.shape[1:]).mean() if x.ndim == 4 else -nats.mean())
 
-# %% ../../nbs/8_using/45_measuring_commands.ipynb #da2129cb
+# %% ../../nbs/8_using/45_measuring_commands.ipynb #8ea64516
 @command
 def ddpm_eval(
     model:str|None=None, # a run, a checkpoint, a file, or a model that ships (digits); the active run if left out
@@ -116,6 +116,6 @@ def ddpm_eval(
         found[unit] = bits_of(m, real[:likelihood][0], exact=exact)
     print(f"ddpm_eval: {n:,} samples, seed {seed}, compared with {name}"
           + "; no network here knows images of this size" * (x.ndim == 4 and "fld" not in found)
-          + f"; likelihood {'solved for' if exact else 'at least'}, {likelihood} items" * bool(likelihood), file=sys.stderr)
+          + f"; likelihood {'solved for' if exact else 'bounded'}, {likelihood} items" * bool(likelihood), file=sys.stderr)
     answer(*(f"{k:<15} {v:.4g}" for k, v in found.items()))
     return found
