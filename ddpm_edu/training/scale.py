@@ -8,6 +8,7 @@ __all__ = ['PRECISIONS', 'Scale', 'processes', 'as_scale', 'Scaling', 'main_proc
            'sample_across']
 
 # %% ../../nbs/5_training/58_scale.ipynb #63906caa
+import inspect
 import math
 import os
 import time
@@ -105,6 +106,7 @@ class Scaling:
         self.device = self.state.device if self.state else torch.device(device or default_device())
         self.memory = {"loss_scale": float(scale.loss_scale) if scale.precision == "fp16" else 1., "fine": 0}
         self.over, self.idle, self.words = self.n == 1, False, 2
+        self.cut:tuple[int, int]|None = None # size of the batch, and first row, where data hand out rows only
 
     @property
     def main(self)->bool: return self.i == 0 # the process that writes and decides
@@ -114,6 +116,21 @@ class Scaling:
         lo, hi = n * self.i // self.n, n * (self.i + 1) // self.n
         self.idle = lo == hi
         return (0, 1) if self.idle else (lo, hi)
+
+    def share_of(self, data:Any)->dict[str, Any]:
+        "What to ask of data that can make a part of a batch."
+        def share(n:int)->tuple[int, int]:
+            rows = self.rows(n)
+            self.cut = n, rows[0]
+            return rows
+        can = self.n > 1 and "share" in inspect.signature(getattr(data, "batches", len)).parameters
+        return {"share": share} if can else {}
+
+    def mine(self, x:Tensor, y:Tensor|None, cond:dict[str, Tensor])->tuple:
+        "Size of the batch, this process's first row, and its rows; cut out here where the data have not done it."
+        if self.cut: return *self.cut, x, y, cond
+        lo, hi = self.rows(len(x))
+        return len(x), lo, x[lo:hi], y if y is None else y[lo:hi], {k: v[lo:hi] for k, v in cond.items()}
 
     def __enter__(self)->None:
         self.cast = torch.autocast(self.device.type, PRECISIONS.get(self.scale.precision or ""),
@@ -130,15 +147,14 @@ class Scaling:
 def add_up(self:Scaling,
     params:list[nn.Parameter], # with the gradients of this process, which become those of all
     losses:list[Tensor], # of its parts
-    rows:tuple[int, int], # its rows
-    n:int, # of the batch of so many
+    part:float, # of the batch that is its own
 )->Tensor: # the loss of the batch
     "Add the gradients of all processes."
     loss = torch.stack(losses).sum()
     if self.idle: loss = torch.zeros_like(loss); torch._foreach_zero_(_gradients(params))
     if (large := self.memory["loss_scale"]) != 1: torch._foreach_mul_(_gradients(params), 1 / large)
     if self.n == 1: return loss
-    own = _square(params) * (n / (rows[1] - rows[0]))**2 if self.scale.norms is not None else 0.
+    own = _square(params) / part**2 if self.scale.norms is not None else 0.
     told = torch.tensor([float(loss), own, *(p.grad is not None for p in params)], dtype=torch.float64)
     whole, squares, *have = self.total(told).tolist()
     for p, h in zip(params, have):
