@@ -80,7 +80,7 @@ class Scaling():
         "What to ask of data that can make a part of a batch."
         ...
     def mine(self, x:Tensor, y:Tensor|None, cond:dict[str, Tensor])->tuple:
-        "Size of the batch, this process's first row, and its rows; cut out here where the data have not done it."
+        "Size of the batch, this process's first row, and its rows, cut out unless the data did so."
         ...
     def __enter__(self)->None:
         ...
@@ -181,7 +181,7 @@ def estimate(
     average:bool=True, # whether averaged weights are kept
     scaling:Scaling|None=None, # several processes, half precision
 )->Estimate:
-    "Look at one gradient, with noise for data; the model, its gradients and torch's random state stay as they were."
+    "Look at one gradient; the model, its gradients and torch's random state stay as they were."
     ...
 
 def _tried(model:DenoisingModel, params:list[nn.Parameter], n:int, scaling:Scaling|None)->tuple[float, float]:
