@@ -99,4 +99,5 @@ def test_what_cannot_be_had_says_so(weights, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="choose one of inception, inception-v3-compat, vgg16, clip"):
         Extractor("incepton")
     torch.save({"w": print}, tmp_path/"evil.pth")
-    with pytest.raises(ValueError, match="holds something else than weights"): Extractor("inception", tmp_path/"evil.pth")
+    with pytest.raises(ValueError, match="holds something else than weights"):
+        Extractor("inception", tmp_path/"evil.pth")
