@@ -1,6 +1,6 @@
 # `make demo` and `make test` need nothing but Python 3.11 or newer, make, and a network the first time.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo page test test-more test-extras test-browser docs docs-serve lab export clean-nbs readme lint hooks unhooks
+.PHONY: help venv demo page test test-more test-extras test-cuda test-browser docs docs-serve lab export clean-nbs readme lint hooks unhooks
 MAKEFLAGS += --no-print-directory
 
 # The environment is up to date when the file below exists. Its name holds a checksum of the four set-up files and of this
@@ -49,6 +49,9 @@ test-more: $(STAMP) ## what takes longer: hostile files, processes that are kill
 test-extras: $(STAMP) ## each optional dependency in an environment of its own, in .extras/ (4 GB)
 	@$(VENV)/python tests/extras/run.py
 
+test-cuda: $(STAMP) ## a GPU computes what the CPU computes; skipped where there is none
+	@$(VENV)/python -m pytest tests/cuda
+
 test-browser: $(STAMP)-docs ## in Chromium: guided digits in JupyterLab, by the keyboard; every page of the site; the pages where models draw (installs the helpers if absent)
 	@$(VENV)/python tests/browser/ready.py
 	@$(VENV)/python -m pytest tests/browser/slider.py tests/browser/crawl.py tests/browser/live.py
@@ -73,6 +76,7 @@ export: $(STAMP) ## write the library, its doors, stubs and scripts from the not
 	@$(VENV)/python tools/pages.py
 	@$(VENV)/python tools/pictures.py
 	@$(VENV)/python tools/scripts.py
+	@$(VENV)/python tools/configs.py
 	@$(MAKE) clean-nbs
 
 clean-nbs: $(STAMP) ## strip counts and metadata from the notebooks (outputs stay)

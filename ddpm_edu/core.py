@@ -7,7 +7,7 @@ that samplers yield, `write_file` (whole or not there) and `progress_bar`."""
 # %% auto #0
 __all__ = ['IN_TEST', 'PACKAGE', 'as_int', 'as_float', 'default_device', 'set_seed', 'hash_seed', 'SeededNoise',
            'randn_like_seeded', 'expand', 'to_unit', 'from_unit', 'to_uint8', 'from_uint8', 'check_range', 'Step',
-           'write_file', 'progress_bar', 'ArgumentError', 'explain_errors']
+           'write_file', 'progress_bar', 'ArgumentError', 'explain_errors', 'warn']
 
 # %% ../nbs/0_ground/10_core.ipynb #ae4c1ce9
 import contextlib
@@ -16,6 +16,7 @@ import functools
 import glob
 import inspect
 import math
+import numbers
 import operator
 import os
 import platform
@@ -25,6 +26,7 @@ import secrets
 import stat
 import sys
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -300,7 +302,10 @@ def _tracebacks(tb:TracebackType|None)->Iterator[TracebackType]:
 # %% ../nbs/0_ground/10_core.ipynb #54ba8de7
 def _explanation(f:Callable, args:tuple, kwargs:dict, e:Exception)->str|None:
     "Which argument does not fit, or all of them where each has its type; `None` if nothing is to be added."
-    if _own_words(e): return None
+    return None if _own_words(e) else _blame(f, args, kwargs, e)
+
+def _blame(f:Callable, args:tuple, kwargs:dict, e:Exception)->str|None:
+    "The sentence for it; `None` if a call within this one has said it and all arguments fit here."
     given = {k: v for k, v in inspect.signature(f).bind(*args, **kwargs).arguments.items() if k != "self"}
     hints, means = typing.get_type_hints(f), {}
     with contextlib.suppress(ImportError, OSError, TypeError):            # generated functions have no source
@@ -321,14 +326,20 @@ def _explanation(f:Callable, args:tuple, kwargs:dict, e:Exception)->str|None:
              p in inspect.signature(f).parameters.items() if k in given and given[k] is not p.default]
     return f"`{name}` cannot work with {'; '.join(map(told, plain)) or 'its defaults'}: {said}"
 
+def _is_number(v:Any)->bool: return isinstance(v, numbers.Real) and v == v   # not complex, and no NaN
+
 def _explained(f:Callable)->Callable:
     "The same function, whose errors name the argument; generators too."
+    number, pair = (f.__annotations__.get("return") == kind for kind in (float, tuple[float, float]))
     def call(*args:Any, **kwargs:Any)->Any:
         __tracebackhide__ = True                                 # IPython and pytest leave this frame out
-        try: return f(*args, **kwargs)
+        try: out = f(*args, **kwargs)
         except Exception as e:
             if (why := _explanation(f, args, kwargs, e)) is None: raise
             raise ArgumentError(why) from e
+        if (number or pair) and not all(map(_is_number, out if pair else (out,))):
+            raise ArgumentError(_blame(f, args, kwargs, ValueError("there is no such number")))
+        return out
     def steps(*args:Any, **kwargs:Any)->Iterator:
         __tracebackhide__ = True
         try: return (yield from f(*args, **kwargs))
@@ -356,6 +367,16 @@ def explain_errors(
         for name, f in list(vars(cls).items()):
             if ours(f) and name != "forward" and (name == "__init__" or name[0] != "_"):
                 setattr(cls, name, _explained(f))
+
+# %% ../nbs/0_ground/10_core.ipynb #7784258f
+def warn(
+    message:str, # one sentence
+)->None:
+    "A `UserWarning` at the line that called the package."
+    frame, level = sys._getframe(1), 2
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 # %% ../nbs/0_ground/10_core.ipynb #76a10250
 explain_errors(__name__)

@@ -63,7 +63,7 @@ def problems(root):
         return bad
     with tempfile.TemporaryDirectory() as tmp:
         copy = Path(tmp).resolve()
-        by_hand = [*lib.rglob("__init__.py"), *lib.glob("__init__.pyi")]
+        by_hand = [*lib.rglob("__init__.py"), *lib.glob("__init__.pyi"), *lib.glob("__main__.py")]
         for source in [root/"pyproject.toml", *by_hand, *(nbs/p for p in notebooks)]:
             target = copy/source.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)

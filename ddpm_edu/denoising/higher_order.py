@@ -31,6 +31,7 @@ def phi(
     z:float, # where
 )->float:
     "φ₁ = (eᶻ - 1)/z, and φₖ₊₁ = (φₖ - 1/k!)/z (Hochbruck and Ostermann 2010, section 2); at 0, φₖ = 1/k!."
+    k = as_int(k, "k", 1, most=100)
     if abs(z) < 1:  # the recursion would cancel
         return math.fsum(z**m / math.factorial(m + k) for m in range(20))
     p = math.expm1(z) / z

@@ -9,7 +9,6 @@ __all__ = ['PROTOCOLS', 'moments', 'frechet_distance', 'prepare', 'extract', 're
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #d961ff10
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from types import MethodType
 import torch
 from torch import Tensor, nn
 
-from ..core import as_int, check_range, expand, explain_errors, from_uint8, to_uint8
+from ..core import as_int, check_range, expand, explain_errors, from_uint8, to_uint8, warn
 from ..data.files import ASSETS
 from ..data.idx import MNIST_FAMILY, IdxSet
 from ..models.base import evaluating
@@ -90,8 +89,8 @@ def _check(images:Tensor, name:str)->None:
     if not (images.is_floating_point() and lo < 0 and (hi - lo).isfinite()): check_range(images, name)
     far = (images.abs() > 1.1).double().mean().item() if images.ndim == 4 else 0
     if far > .01:
-        warnings.warn(f"{far:.0%} of the values in `{name}` lie beyond ±1.1 and are cut off: "
-                      f"are these finished samples?", stacklevel=4)
+        warn(f"{far:.0%} of the values in `{name}` lie beyond ±1.1 and are cut off: "
+             f"are these finished samples?")
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #1164b9f3
 def _evaluating(features:Callable)->Callable:
@@ -182,11 +181,10 @@ def fld(
 def _warn_if_few(n:int, d:int)->None:
     "Fewer images than directions: the covariance is singular."
     if n <= d:
-        warnings.warn(f"{n} images spread in at most {n - 1} of the {d} directions of the features: "
-                      f"the covariance is singular and "
-                      f"the distance much too large; use at least {d + 1} images, "
-                      f"better 10,000, and compare equal numbers only",
-                      stacklevel=3)
+        warn(f"{n} images spread in at most {n - 1} of the {d} directions of the features: "
+             f"the covariance is singular and "
+             f"the distance much too large; use at least {d + 1} images, "
+             f"better 10,000, and compare equal numbers only")
 
 # %% ../../nbs/6_measuring/20_frechet.ipynb #3e7ef9c9
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from .files import linked as linked
 from .files import read_file as read_file
 from .files import fingerprint as fingerprint
 from .files import load_saved as load_saved
+from .draws import PartOfBatch as PartOfBatch
+from .draws import for_batch as for_batch
 from .base import Sampling as Sampling
 from .base import DenoisingModel as DenoisingModel
 from .base import thresholded as thresholded

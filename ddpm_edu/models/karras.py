@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ..core import as_float, expand, explain_errors
 from ..denoising.schedules import SIGMA_GRIDS, exponential_sigmas, vp_sigmas
 from .base import DenoisingModel, Sampling
+from .draws import for_batch
 from .files import unwrapped
 
 # %% ../../nbs/4_models/50_karras.ipynb #53070d2b
@@ -43,19 +44,25 @@ def stratified(
 
 def _inside(u:Tensor)->Tensor: return u.double().clamp(1e-12, 1 - 1e-12)  # an end would lie at infinity
 
+def _levels(sigmas:Tensor)->Tensor:
+    "The same, if all are numbers; `ValueError` otherwise."
+    if sigmas.isfinite().all(): return sigmas
+    raise ValueError("some noise levels are infinite or no numbers: take a smaller `mean`, widths above 0, "
+                     "or ends with 0 <= sigma_min < sigma_max")
+
 def lognormal(
     u:Tensor, # uniform numbers between 0 and 1
     mean:float=-1.2, std:float=1.2, # of ln σ
 )->Tensor: # noise levels, rising with `u`
     "A normal distribution of ln σ (Karras et al. 2022, table 1)."
-    return (mean + std * torch.special.ndtri(_inside(u))).exp()
+    return _levels((mean + std * torch.special.ndtri(_inside(u))).exp())
 
 def loguniform(
     u:Tensor, # uniform numbers between 0 and 1
     sigma_min:float, sigma_max:float, # the ends
 )->Tensor: # noise levels, rising with `u`
     "All octaves between two levels equally often."
-    return (u * math.log(sigma_max / sigma_min)).exp() * sigma_min
+    return _levels((u * math.log(sigma_max / sigma_min)).exp() * sigma_min)
 
 # %% ../../nbs/4_models/50_karras.ipynb #a828f760
 def split_lognormal(
@@ -66,7 +73,7 @@ def split_lognormal(
     "Two halves of normal distributions of ln σ, joined without a step."
     u, r = _inside(u), std_1 / (std_1 + std_2)                         # share of the lower half
     below, above = u.clamp(max=r) / (2 * r), .5 + (u - r).clamp(min=0) / (2 * (1 - r))
-    return (mean + std_1 * torch.special.ndtri(below) + std_2 * torch.special.ndtri(above)).exp()
+    return _levels((mean + std_1 * torch.special.ndtri(below) + std_2 * torch.special.ndtri(above)).exp())
 
 def _stretch(u:Tensor, low:float, high:float)->Tensor: return low + (high - low) * u
 
@@ -78,9 +85,10 @@ def loglogistic(
     loc:float|None=None, scale:float=.5, # median and scale of ln σ
 )->Tensor: # noise levels, rising with `u`
     "A logistic distribution of ln σ: a higher bell with thicker feet."
+    scale = as_float(scale, "scale", 1e-6)
     loc = math.log(sigma_data) if loc is None else loc
     shares = [1 / (1 + (math.exp(loc) / s)**(1 / scale)) if s else 0. for s in (sigma_min, sigma_max)]
-    return (loc + scale * torch.logit(_stretch(_inside(u), *shares))).exp()
+    return _levels((loc + scale * torch.logit(_stretch(_inside(u), *shares))).exp())
 
 def cosine(
     u:Tensor, # uniform numbers between 0 and 1
@@ -102,7 +110,7 @@ def cosine_interpolated(
 )->Tensor: # noise levels, rising with `u`
     "Between two cosines, from one to the other (Hoogeboom et al. 2023)."
     least, most = (cosine(u, sigma_min, sigma_max, sigma_data * size / side).log() for side in (high, low))
-    return torch.lerp(least, most, u).exp()
+    return _levels(torch.lerp(least, most, u).exp())
 
 # name → levels from uniform numbers
 DENSITIES = {f.__name__: f for f in (lognormal, split_lognormal, loguniform, loglogistic, cosine,
@@ -241,7 +249,8 @@ def random_levels(self:KarrasDiffusion,
     x:Tensor, # `[B, ...]` a batch: gives the number, the type and the device
 )->Tensor: # `[B]`
     "Noise levels to practise, drawn from the model's density in equal parts."
-    return self.density(stratified(len(x))).to(x.device, torch.promote_types(x.dtype, torch.float32))
+    u = for_batch(stratified, len(x))
+    return self.density(u).to(x.device, torch.promote_types(x.dtype, torch.float32))
 
 @patch
 def loss(self:KarrasDiffusion,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..core import as_float, expand, explain_errors
 from ..denoising.schedules import SIGMA_GRIDS, exponential_sigmas, vp_sigmas
 from .base import DenoisingModel, Sampling
+from .draws import for_batch
 from .files import unwrapped
 
 def preconditioning(
@@ -30,6 +31,10 @@ def stratified(
     ...
 
 def _inside(u:Tensor)->Tensor:
+    ...
+
+def _levels(sigmas:Tensor)->Tensor:
+    "The same, if all are numbers; `ValueError` otherwise."
     ...
 
 def lognormal(

@@ -16,7 +16,7 @@ from einops import rearrange
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import explain_errors
+from ..core import as_int, explain_errors
 from .blocks import Conditional, KeepsPrecision
 
 # %% ../../nbs/3_networks/80_adaptive.ipynb #10e9e20c
@@ -44,7 +44,7 @@ def mapping_network(
 )->nn.Sequential: # maps [B, dim] to [B, dim]
     "Linear layers that start orthogonal, each with a GELU behind it (after Karras et al. 2019)."
     layers:list[nn.Module] = []
-    for _ in range(n_layers):
+    for _ in range(as_int(n_layers, "n_layers", most=1000)):
         linear = nn.Linear(dim, dim)
         nn.init.orthogonal_(linear.weight)
         layers += [linear, nn.GELU()]

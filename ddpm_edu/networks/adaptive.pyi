@@ -10,7 +10,7 @@ from einops import rearrange
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import explain_errors
+from ..core import as_int, explain_errors
 from .blocks import Conditional, KeepsPrecision
 
 class FourierFeatures(KeepsPrecision):

@@ -110,7 +110,8 @@ class KigoLevel:
 
     def __post_init__(self)->None:
         for name, least in dict(channels=1, blocks=1, groups=1, heads=0, head_channels=0).items():
-            setattr(self, name, as_int(getattr(self, name), name, least))
+            most = 1000 if name == "blocks" else 2**20
+            setattr(self, name, as_int(getattr(self, name), name, least, most=most))
         self.dropout = as_float(self.dropout, "dropout", 0, .99)
         if self.heads and not self.head_channels:
             raise ValueError(f"{self.heads} heads of no channels: give `head_channels`, such as 32")

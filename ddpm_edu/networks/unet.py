@@ -8,8 +8,6 @@ __all__ = ['COMBINE', 'middle_layers', 'UNetConfig', 'block_class', 'UNet', 'che
 
 # %% ../../nbs/3_networks/30_unet.ipynb #c15dbf84
 import inspect
-import operator
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -18,7 +16,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import as_float, explain_errors
+from ..core import as_float, as_int, explain_errors, warn
 from . import blocks
 from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock
 from .blocks import TimeEmbedding, Upsample, check_labels, check_times
@@ -103,35 +101,29 @@ class UNetConfig:
     dropout:float = 0. # share of a block's features that is set to 0 in training
 
 # %% ../../nbs/3_networks/30_unet.ipynb #530f8a12
-def _whole(name:str, value:Any, least:int)->int:
-    "`value` as a whole number; `ValueError` that names the argument where it is none, or too small."
-    try: number = operator.index(value)
-    except TypeError: number = least - 1
-    if number < least or isinstance(value, bool):
-        raise ValueError(f"{name}={value!r}: take a whole number, at least {least}")
-    return number
-
 @patch
 def check(self:UNetConfig)->None:
     """Raise `ValueError` that names an argument that is not possible; whole numbers of NumPy and PyTorch
     become Python's."""
-    least = dict(num_classes=0, augment_dim=0)
+    least, most = dict(num_classes=0, augment_dim=0), dict(num_blocks_per_level=1000)
     for f in fields(UNetConfig):
-        if f.type is int: setattr(self, f.name, _whole(f.name, getattr(self, f.name), least.get(f.name, 1)))
-    if self.out_channels is not None: self.out_channels = _whole("out_channels", self.out_channels, 1)
+        if f.type is int:
+            n = as_int(getattr(self, f.name), f.name, least.get(f.name, 1), most=most.get(f.name, 2**20))
+            setattr(self, f.name, n)
+    if self.out_channels is not None: self.out_channels = as_int(self.out_channels, "out_channels", 1)
     if isinstance(m := self.channel_multipliers,
                   str | bytes) or not hasattr(m, "__iter__") or not (m := list(m)):
         raise ValueError(f"channel_multipliers={m!r}: take whole numbers of at least 1, such as (1, 2, 4)")
-    self.channel_multipliers = [_whole("each of the channel_multipliers", k, 1) for k in m]
+    self.channel_multipliers = [as_int(k, "each of the channel_multipliers", 1, most=2**20) for k in m]
     self.dropout = as_float(self.dropout, "dropout", 0, .99)
     self.check_levels()
     if self.combine_embeddings not in COMBINE:
         raise ValueError(f"combine_embeddings={self.combine_embeddings!r}: "
                          f"choose from {', '.join(map(repr, COMBINE))}")
     if (k := len(self.channel_multipliers)) > 5:
-        warnings.warn(f"{k} levels halve the image {k - 1} "
-                      f"times: its sides must be divisible by {self.patch_size * 2**(k - 1)}; "
-                      "two to five `channel_multipliers` are usual", stacklevel=4)
+        warn(f"{k} levels halve the image {k - 1} "
+             f"times: its sides must be divisible by {self.patch_size * 2**(k - 1)}; "
+             "two to five `channel_multipliers` are usual")
 
 # %% ../../nbs/3_networks/30_unet.ipynb #f473d015
 @patch
@@ -140,7 +132,7 @@ def check_levels(self:UNetConfig)->None:
     if isinstance(given := self.attention_levels, str | bytes) or not hasattr(given, "__iter__"):
         raise ValueError(f"attention_levels={given!r}: "
                          "take a list of levels, such as (1, 2); 0 is the full size")
-    self.attention_levels = [_whole("each of the attention_levels", i, 0) for i in given]
+    self.attention_levels = [as_int(i, "each of the attention_levels", 0) for i in given]
     if self.attention_levels and max(self.attention_levels) >= (n := len(self.channel_multipliers)):
         raise ValueError(f"attention_levels={self.attention_levels}: {n} `channel_multipliers` make "
                          f"the levels 0 ... {n - 1}, of which 0 is the full size")

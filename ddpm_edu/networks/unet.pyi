@@ -4,8 +4,6 @@ fields of `UNetConfig`, and `middle_layers` makes the innermost level."""
 from dataclasses import field
 from typing import Any
 import inspect
-import operator
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -13,7 +11,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import as_float, explain_errors
+from ..core import as_float, as_int, explain_errors, warn
 from . import blocks
 from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock
 from .blocks import TimeEmbedding, Upsample, check_labels, check_times
@@ -82,10 +80,6 @@ class UNetConfig():
     def check_levels(self:UNetConfig)->None:
         "Raise `ValueError` for `attention_levels` that the network has not."
         ...
-
-def _whole(name:str, value:Any, least:int)->int:
-    "`value` as a whole number; `ValueError` that names the argument where it is none, or too small."
-    ...
 
 def block_class(
     block:type|str, # a class, or the name of one of `ddpm_edu.networks.blocks`, such as "ResBlock"

@@ -13,7 +13,6 @@ import os
 import platform
 import shutil
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from ..core import explain_errors, write_file
+from ..core import explain_errors, warn, write_file
 from ..models.files import checkpoints_of, linked, unwrapped
 from .averages import averaging
 from .loop import Place, TrainState, lay_out, random_state
@@ -199,8 +198,8 @@ def latest_of(
     if found is not None and found.exists(): return found
     if not whole: raise FileNotFoundError(f"there is no checkpoint in {run}")
     if found is not None:
-        warnings.warn(f"{run/'latest'} points to {found.name}, which is not there: the last checkpoint that "
-                      f"is whole is {whole[-1].name}", stacklevel=3)
+        warn(f"{run/'latest'} points to {found.name}, which is not there: the last checkpoint that "
+             f"is whole is {whole[-1].name}")
     return whole[-1]
 
 # %% ../../nbs/5_training/50_checkpoints.ipynb #016fa7b0

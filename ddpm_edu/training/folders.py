@@ -18,7 +18,6 @@ import shlex
 import shutil
 import sys
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 
-from ..core import as_float, as_int, explain_errors, write_file
+from ..core import as_float, as_int, explain_errors, warn, write_file
 from ..models.base import load
 from ..models.files import as_plain, checkpoints_of, linked, read_file, unwrapped
 from .checkpoints import into, point_latest, prune, read_checkpoint, restore
@@ -49,6 +48,8 @@ class Run:
     samples:int|None = None # steps between two sheets of samples, written to `samples/`
     start:str|os.PathLike|None = None # a model, checkpoint or run to begin with, where this one is new
     keep_opt:bool = False # begin with its optimiser's state, and with its raw weights, too
+    initial:bool = False # write a checkpoint before the first step, too
+    config:dict[str, Any]|None = None # what all is built from, if that is written down: kept as `config`
 
     @property
     def path(self)->Path: return Path(self.folder).expanduser()
@@ -142,7 +143,8 @@ def _check_same(run:Path, old:dict[str, Any], new:dict[str, Any])->dict[str, lis
     "What has changed, if it may. Raises `ValueError` for what may not."
     found = changes(old, new)
     smaller = lambda a, b: None not in (a, b) and b < a
-    bad = {k: v for k, v in found.items() if not k.startswith("budget.") or smaller(*v)}
+    may = lambda k, v: k.startswith("config") or (k.startswith("budget.") and not smaller(*v))
+    bad = {k: v for k, v in found.items() if not may(k, v)}
     if not bad: return found
     told = ", ".join(f"{k.removeprefix('training.')}={a!r:.60} (now {b!r:.60})" for k, (a, b) in bad.items())
     raise ValueError(f"{run} was begun with {told}: go on with the same settings (the budget may grow), "
@@ -233,8 +235,9 @@ class Keeper:
         run:Run, # the folder, and what is kept
         config:dict[str, Any], # see `settings`
     ):
-        self.run, self.path, self.config = run, run.path, config
-        self.told:dict[str, Any] = dict(parent=None, command=shlex.join(sys.argv), changed={})
+        self.run, self.path = run, run.path
+        self.config = config | ({} if run.config is None else {"config": run.config})
+        self.told:dict[str, Any] = dict(parent=None, command=shlex.join(sys.argv), changed={}, loss_scale=None)
         self.rows:list[dict[str, Any]] = [] # of the history, not written yet
         self.saved, self.clock, self.trouble = 0, time.monotonic(), False
 
@@ -244,6 +247,7 @@ class Keeper:
         if self.path.absolute().parent != Path.cwd(): self._activate()
         if linked(self.path) or checkpoints_of(self.path): return self._go_on(model, opt, log)
         if self.run.start is not None: self._start(model, opt)
+        if self.run.initial: self.save(TrainState(0, 0, math.nan, 0., 0, 0., 0, model, opt))
         return None
 
     def _activate(self)->None:
@@ -251,14 +255,15 @@ class Keeper:
         zoo = self.path.absolute().parent
         if (zoo/"latest").exists() and linked(zoo) is None: return             # something else of that name
         try: point_latest(zoo, self.path.name)
-        except OSError as e: warnings.warn(f"{zoo/'latest'} cannot be written ({e.strerror})", stacklevel=4)
+        except OSError as e: warn(f"{zoo/'latest'} cannot be written ({e.strerror})")
 
 # %% ../../nbs/5_training/55_folders.ipynb #3ace7f6e
 @patch
 def _go_on(self:Keeper, model:nn.Module, opt:torch.optim.Optimizer, log:dict[str, Any])->TrainState:
     "Take the run up where it was."
     c = read_checkpoint(self.path)
-    self.told |= dict(parent=str(c.path), changed=_check_same(self.path, c.config, self.config))
+    self.told |= dict(parent=str(c.path), changed=_check_same(self.path, c.config, self.config),
+                      loss_scale=c.state.get("loss_scale"))
     start = restore(c, model, opt)
     self.saved, table = start.step, self.path/"history.csv"
     names, rows = _table(table, start.step)
@@ -270,7 +275,7 @@ def _go_on(self:Keeper, model:nn.Module, opt:torch.optim.Optimizer, log:dict[str
     print(f"{self.path}: going on from step {start.step}", flush=True)
     if moved := changes({k: c.state.get(k) for k in here}, here):
         told = ", ".join(f"{k} was {a} and is {b}" for k, (a, b) in moved.items())
-        warnings.warn(f"{told}: the last bits of the training depend on it", stacklevel=4)
+        warn(f"{told}: the last bits of the training depend on it")
     return start
 
 @patch
@@ -304,9 +309,8 @@ def save(self:Keeper, s:TrainState)->None:
         self.saved, self.trouble = s.step, False
     except OSError as e:
         last = linked(self.path)
-        warnings.warn(f"{e}; training goes on, and the last good checkpoint is "
-                      f"{last.name if last else 'none'}",
-                      stacklevel=2)
+        warn(f"{e}; training goes on, and the last good checkpoint is "
+             f"{last.name if last else 'none'}")
         self.trouble = True
     self.clock = time.monotonic()
 
@@ -332,7 +336,7 @@ def close(self:Keeper)->None:
         told = f"{size / 2**20:.1f} MB" if size >= 2**20 else f"{size / 2**10:.0f} kB"
         print(f"{self.path}: step {self.saved}, {len(kept)} checkpoint{'s' * (len(kept) != 1)}, {told}",
               flush=True)
-    except OSError as e: warnings.warn(f"the history of {self.path} cannot be drawn ({e})", stacklevel=2)
+    except OSError as e: warn(f"the history of {self.path} cannot be drawn ({e})")
 
 def autosave(
     states:Iterator[TrainState], # training

@@ -13,7 +13,6 @@ import shlex
 import shutil
 import sys
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 from torch import nn
-from ..core import as_float, as_int, explain_errors, write_file
+from ..core import as_float, as_int, explain_errors, warn, write_file
 from ..models.base import load
 from ..models.files import as_plain, checkpoints_of, linked, read_file, unwrapped
 from .checkpoints import into, point_latest, prune, read_checkpoint, restore
@@ -40,6 +39,8 @@ class Run():
     samples:int|None = None # steps between two sheets of samples, written to `samples/`
     start:str|os.PathLike|None = None # a model, checkpoint or run to begin with, where this one is new
     keep_opt:bool = False # begin with its optimiser's state, and with its raw weights, too
+    initial:bool = False # write a checkpoint before the first step, too
+    config:dict[str, Any]|None = None # what all is built from, if that is written down: kept as `config`
     @property
     def path(self)->Path:
         ...
@@ -131,7 +132,7 @@ class Keeper():
     "What is known of a run while it is trained."
     run: Run
     path: Any
-    config: dict[str, Any]
+    config: Any
     saved: int
     clock: Any
     trouble: bool

@@ -13,8 +13,8 @@ import math
 import random
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core import as_float, check_range, explain_errors
+from ..core import as_float, check_range, explain_errors, warn
 from ..data.loaders import as_batch
+from ..models.draws import PartOfBatch
 from .timers import Timers
 
 # %% ../../nbs/5_training/10_loop.ipynb #6f23772b
@@ -137,19 +138,21 @@ def _step(
     batch:tuple[Tensor, Tensor|None, dict[str, Tensor]], # `x` `[B, ...]`, labels `[B]`, further conditions
     parts:int, # to compute it in
     timers:Timers, # measure forward, backward and optimiser
+    scaling:Any=None, # several processes, or half precision: see the chapter on scale
 )->tuple[float, float]: # mean loss, norm of the gradient
     """One optimiser step, left out where the gradient is not finite; labels and conditions follow `x` to its
     device."""
-    losses = []
-    for x, y, cond in _split(*batch, parts):
+    losses, drawn, rows = [], [], scaling.rows(len(batch[0])) if scaling else (0, len(batch[0]))
+    for lo, hi, x, y, cond in _split(*batch, parts, *rows):
         there = {k: v.to(x.device, non_blocking=True) for k, v in cond.items()}
         y = y if y is None else y.to(x.device, non_blocking=True)
-        with timers["forward"]:
-            loss = model.loss(x, y, **there).mean()  # type: ignore[operator]
-            if len(x) < len(batch[0]): loss = loss * (len(x) / len(batch[0]))
-        with timers["backward"]: loss.backward()
+        with timers["forward"], _part(lo, hi, len(batch[0]), drawn), scaling or nullcontext():
+            loss = model.loss(x, y, **there)  # type: ignore[operator]
+            loss = loss.mean() if len(x) == len(batch[0]) else loss.sum() / len(batch[0])
+        with timers["backward"]: (scaling.larger(loss) if scaling else loss).backward()
         losses.append(loss.detach())
     with timers["backward"]:
+        if scaling: losses = [scaling.add_up(params, losses, rows, len(batch[0]))]
         norms = torch._foreach_norm([p.grad for p in params if p.grad is not None])
         values = torch.stack([*losses, *norms]).tolist()       # one wait for the device, not two
     norm = math.hypot(*values[len(losses):])
@@ -158,13 +161,16 @@ def _step(
         opt.zero_grad()
     return sum(values[:len(losses)]), norm
 
-def _split(x:Tensor, y:Tensor|None, cond:dict[str, Tensor], parts:int)->Iterator:
-    "A batch in equal parts; the last may be smaller."
-    n = -(-len(x) // parts)
-    if n >= len(x): yield x, y, cond; return
-    for i in range(0, len(x), n):
-        part = slice(i, i + n)
-        yield x[part], y if y is None else y[part], {k: v[part] for k, v in cond.items()}
+def _split(x:Tensor, y:Tensor|None, cond:dict[str, Tensor], parts:int, begin:int, end:int)->Iterator:
+    "Rows `begin` to `end` of a batch in equal parts, with their places; the last part may be smaller."
+    for i in range(begin, end, n := -(-(end - begin) // parts) or 1):
+        part = slice(i, min(i + n, end))
+        yield (part.start, part.stop, x[part], y if y is None else y[part],
+               {k: v[part] for k, v in cond.items()})
+
+def _part(lo:int, hi:int, n:int, drawn:list[Tensor])->Any:
+    "Where a part of a batch draws its numbers; the whole draws as it likes."
+    return PartOfBatch(lo, hi, n, drawn) if hi - lo < n else nullcontext()
 
 # %% ../../nbs/5_training/10_loop.ipynb #2a81fe4e
 def adam(
@@ -187,6 +193,7 @@ def train(
     channels_last:bool=True, # lay convolutions out that way: faster, save in bfloat16 on a CPU
     accumulate:int=1, # parts that a batch is computed in, one after the other, to save memory
     start:TrainState|None=None, # the state to go on after; `model` and `opt` are as they were then
+    scaling:Any=None, # several processes, or half precision: a `Scaling` of the chapter on scale
 )->Iterator[TrainState]: # one after each step, without end
     """Train, step by step; steps with a non-finite gradient are skipped.
     Raises `ValueError` if a batch does not suit, or there is nothing to train, and `FloatingPointError` where
@@ -203,18 +210,18 @@ def train(
     tiny = layout is torch.preserve_format and sum(p.numel() for p in params) < 50_000
     with _threads(1 if p0.device.type == "cpu" and tiny else None):
         for step in itertools.count(begun + 1):
+            if scaling and not scaling.goes_on(opt): return
             with timers["data"]:
                 if (batch := next(batches, None)) is None: return
                 epoch, x, y, cond = batch
                 x = x.to(p0.device, state, non_blocking=True,
                          memory_format=layout if x.ndim == 4 else torch.preserve_format)
             if step == begun + 1: model.train()
-            loss, norm = _step(model, params, opt, (x, y, cond), accumulate, timers)
+            loss, norm = _step(model, params, opt, (x, y, cond), accumulate, timers, scaling)
             bad = 0 if math.isfinite(norm) else bad + 1
-            if bad:
-                skipped += 1
-                warnings.warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped",
-                              stacklevel=2)
+            skipped += bad > 0
+            if not (scaling.told(norm) if scaling else math.isfinite(norm)):
+                warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped")
             if bad == 100: raise FloatingPointError(
                 f"the gradient was not finite 100 times in a row, from step {step - 99} on: the model has "
                 f"the weights of before; go on from there with a lower learning rate or `clipped` gradients")
@@ -277,8 +284,7 @@ def until(
         yield s
         if done(s) >= 1: return
     if s:
-        warnings.warn(f"the data ran dry after {s.step} steps, at {done(s):.0%} of what was asked",
-                      stacklevel=2)
+        warn(f"the data ran dry after {s.step} steps, at {done(s):.0%} of what was asked")
 
 # %% ../../nbs/5_training/10_loop.ipynb #11d8497e
 explain_errors(__name__)

@@ -9,6 +9,7 @@ __all__ = ['Stopping', 'fit']
 # %% ../../nbs/5_training/60_runs.ipynb #47a42b5b
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -22,6 +23,7 @@ from .averages import as_average, ema
 from .folders import Keeper, as_run, autosave, locked, settings
 from .loop import TrainState, adam, budget, check_data, train, until
 from .rates import anneal, as_rate
+from .scale import Scaling, as_scale, estimate, products
 from .stages import history, progress, sample_grids, validate, validation_loss
 
 # %% ../../nbs/5_training/60_runs.ipynb #85862cec
@@ -29,7 +31,9 @@ class Stopping:
     "Within it, signals are requests: `signal` says which one came. The second of a kind is obeyed at once."
     def __init__(self,
         also:bool=False, # listen to the end of a terminal and to a batch system, too, beside Ctrl-C
+        echo:float=0., # seconds in which another one is the same request: launchers pass signals on
     ):
+        self.echo, self.first = echo, {}
         names = ("SIGINT", "SIGTERM", "SIGHUP") if also else ("SIGINT",)
         self.signal:int|None = None
         self.numbers, self.before = [getattr(signal, n) for n in names if hasattr(signal, n)], {}
@@ -41,8 +45,11 @@ class Stopping:
             self.before[n] = before or signal.SIG_DFL; signal.signal(n, self._asked)
         return self
     def _asked(self, n:int, frame:Any)->None:
-        self.signal = n; signal.signal(n, self.before[n])
-        if n == signal.SIGINT: print("\nstopping after this step; once more stops at once", flush=True)
+        if time.monotonic() - self.first.setdefault(n, time.monotonic()) < self.echo and self.signal == n: return
+        again, self.signal = self.signal == n, n
+        if not self.echo or again: signal.signal(n, self.before[n])
+        if again: signal.raise_signal(n)
+        elif n == signal.SIGINT: print("\nstopping after this step; once more stops at once", flush=True)
     def __exit__(self, *_:Any)->None:
         for n, before in self.before.items(): signal.signal(n, before)
 
@@ -64,6 +71,7 @@ def fit(
     run:Any=None, # a folder to keep checkpoints in and to go on from, "zoo/mine", or a `Run`
     rate:Any="trapezoid", # learning rate over time: a name from `RATES`, or as `as_rate` has it
     accumulate:int=1, # parts that a batch is computed in, to save memory
+    scale:Any=None, # "bf16", "fp16" or a `Scale`; several processes are noticed; `False`: this one alone
 )->dict[str, Any]: # losses and totals (see `history`), and as `raw` the weights without the average
     """Train with averaged weights, falling learning rate and a progress bar. Ctrl-C ends it early and leaves
     a usable model. Raises `ValueError` for what cannot work, before any step."""
@@ -72,18 +80,28 @@ def fit(
                  batch_size=as_int(batch_size, "batch_size", 1), accumulate=as_int(accumulate, "accumulate",
                                                                                    1))
     done, log = budget(data, batch_size, epochs, steps, minutes), {}
-    model.to(device or default_device()); opt = opt or adam(model, lr)
+    scaling = Scaling(scale, device) if (scale := as_scale(scale)) else None
+    main = scaling is None or scaling.main
+    model.to(scaling.device if scaling else device or default_device()); opt = opt or adam(model, lr)
     if valid is not None: validation_loss(model, valid, 1)
     peaks, start, keeper = [g["lr"] for g in opt.param_groups], None, None
     with ExitStack() as until_then:
-        if run is not None:
-            keeper = Keeper(as_run(run), settings(model, data, opt, **given))
+        if run is not None and main:
+            precision = scale.precision if scale else None
+            keeper = Keeper(as_run(run), settings(model, data, opt, **given, precision=precision))
             until_then.enter_context(locked(keeper.path))
             start = keeper.begin(model, opt, log)
-        states:Iterator[TrainState] = iter(())
-        if not (start and done(start) >= 1):
-            states = train(model, data, batch_size=batch_size, seed=seed, opt=opt, accumulate=accumulate,
-                           start=start)
+        if scaling:
+            until_then.enter_context(products(scaling.scale.tf32))
+            start = scaling.begin(model, opt, start, keeper and keeper.told)
+            if main and hasattr(model, "data_shape"):
+                print(estimate(model, batch_size, _steps(done), accumulate, bool(average), scaling), flush=True)
+        finished = start is not None and done(start) >= 1
+        states:Iterator[TrainState] = iter(()) if finished else train(
+            model, data, batch_size=batch_size, seed=seed, opt=opt, accumulate=accumulate, start=start,
+            scaling=scaling)
+        if scaling and not main: return _follow(states, model, log, scaling)
+        if not finished:
             states = anneal(until(states, done), opt, done, rate, peaks, start)
             if as_average(average): states = ema(states, average, start.ema if start else None)
             if valid is not None: states = validate(states, valid, done=done)
@@ -92,7 +110,7 @@ def fit(
         if keeper and keeper.run.samples:
             states = sample_grids(states, keeper.path/"samples", keeper.run.samples)
         for stage in stages: states = stage(states)
-        return _run(progress(states, done), saver, model, log, start, keeper)
+        return _run(progress(states, done), saver, model, log, start, keeper, scaling)
 
 # %% ../../nbs/5_training/60_runs.ipynb #e504f6e9
 def _check(model:Any, data:Any)->None:
@@ -110,9 +128,11 @@ def _run(
     log:dict[str, Any], # what `history` fills in
     last:TrainState|None, # the state that training goes on after
     keeper:Keeper|None, # of a run
+    scaling:Scaling|None=None, # several processes, half precision
 )->dict[str, Any]: # `log`
     "Go through all steps; whatever happens, leave the averaged weights in the model, and a checkpoint."
-    with Stopping(keeper is not None) as stop:
+    many = scaling is not None and scaling.n > 1
+    with Stopping(keeper is not None or many, 2. if many else 0.) as stop:
         try:
             for s in states:
                 last = s
@@ -131,8 +151,23 @@ def _run(
                 model.load_state_dict(last.ema.state_dict())
             model.eval()
             if keeper: keeper.close()
+    if scaling: scaling.finish(model, log, stop.signal)
     if stop.signal not in (None, signal.SIGINT): raise SystemExit(128 + stop.signal)
     return log
+
+def _follow(states:Any, model:nn.Module, log:dict[str, Any], scaling:Scaling)->dict[str, Any]: # `log`
+    "What the other processes do: all steps, until the main one says that it is over."
+    with Stopping(True, float("inf")):
+        for _ in states: pass
+        model.eval()
+        stopped = scaling.finish(model, log)
+    if stopped not in (None, signal.SIGINT): raise SystemExit(128 + stopped)
+    return log
+
+def _steps(done:Callable[[TrainState], float])->float|None: # `None` for a budget in minutes, or none
+    "How many steps a budget is."
+    a_step = done(TrainState(1, 0, 0., 0., 0, 0., 0, nn.Identity(), None))  # type: ignore[arg-type]
+    return 1 / a_step if a_step else None
 
 def _tell(log:dict[str, Any], last:TrainState|None)->None:
     "Where it stopped."

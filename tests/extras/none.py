@@ -3,7 +3,7 @@ import importlib
 
 import pytest
 import torch
-from ddpm_edu import load
+from ddpm_edu import fit, load, spiral
 from ddpm_edu.data import hub_data
 from ddpm_edu.denoising import BrownianNoise, log_likelihood, open_clip_encoders
 from ddpm_edu.training import TensorBoard, Trackio, WandB, from_artifact
@@ -18,14 +18,21 @@ def test_every_name_can_be_had(floor):
 
 
 @pytest.mark.parametrize("package",
-                         ["torchdiffeq", "torchsde", "datasets", "open_clip", "nbdev", "diffusers",
-                          "tensorboard", "wandb", "trackio", "torch_fidelity"])
+                         ["torchdiffeq", "torchsde", "datasets", "open_clip", "accelerate", "nbdev",
+                          "diffusers", "tensorboard", "wandb", "trackio", "torch_fidelity"])
 def test_nothing_more_is_here(package):
     with pytest.raises(ImportError): importlib.import_module(package)
 
 
 def test_a_model_that_ships_draws():
     assert load("digits_guided", device="cpu").sample(1, 3, n_steps=4, seed=0).isfinite().all()
+
+
+def several():
+    "As in a process that torchrun has started."
+    with pytest.MonkeyPatch.context() as m:
+        m.setenv("WORLD_SIZE", "2")
+        fit(load("spirals", device="cpu"), spiral(100), steps=1, device="cpu")
 
 
 @pytest.mark.parametrize("call, line", [
