@@ -29,4 +29,6 @@ from .told_apart import ToldApart as ToldApart
 from .told_apart import tell_apart as tell_apart
 from .inception import SCORES as SCORES
 from .inception import Extractor as Extractor
+from .inception import check_scores as check_scores
 from .inception import Reference as Reference
+from .while_training import watch_scores as watch_scores

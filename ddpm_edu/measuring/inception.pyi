@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..core import as_int, check_range, default_device, explain_errors, to_uint8, write_file
 from ..data.sets import TensorData
 from ..training.loop import check_data, one_pass
-from .frechet import extract, frechet_distance, mmd, moments
+from .frechet import _warn_if_few, extract, frechet_distance, mmd, moments
 from .neighbours import compare_manifolds
 
 class Extractor(nn.Module):
@@ -40,10 +40,20 @@ class Extractor(nn.Module):
     def forward(self, x:Tensor)->Tensor: # `[N, D]`
         ...
 
+def _only_weights(path:str)->None:
+    "Raise `ValueError` for a file that would run code when it is opened."
+    ...
+
 def _kinds()->dict[str, Any]:
     "torch-fidelity's networks by name."
     ...
 SCORES: tuple
+
+def check_scores(
+    which:Sequence[str], # some of `SCORES`
+)->list[str]: # the same
+    "Raise `ValueError` for a name that is none of `SCORES`."
+    ...
 
 class Reference():
     "The features of real images, what they were computed from, and the scores of samples beside them."
@@ -87,4 +97,4 @@ def _called(features:Any)->str:
     "What a network is called."
     ...
 
-__all__ = ['SCORES', 'Extractor', 'Reference']
+__all__ = ['SCORES', 'Extractor', 'check_scores', 'Reference']

@@ -80,10 +80,11 @@ def _others()->bool:
     d = torch.distributed
     return d.is_available() and d.is_initialized() and d.get_rank() > 0
 
-# %% ../../nbs/5_training/65_trackers.ipynb #165e5b9b
-def _numbers(s:TrainState, losses:list[float])->dict[str, float]:
+# %% ../../nbs/5_training/65_trackers.ipynb #0eb08cdc
+def _numbers(s:TrainState, losses:list[float], measured:bool=True)->dict[str, float]:
     "What is sent at a step: the usual numbers if there are losses to average, and what was measured."
-    found = dict(s.measured) if s.val_loss is None else {"val_loss": s.val_loss} | s.measured
+    found = dict(s.measured) if measured else {}
+    if measured and s.val_loss is not None: found["val_loss"] = s.val_loss
     if losses:
         fine = [v for v in losses if math.isfinite(v)]
         found = {"loss": sum(fine) / len(fine) if fine else math.nan, "grad_norm": s.grad_norm,
@@ -100,7 +101,7 @@ def _keep(line:_Line, s:TrainState, whole:bool)->None:
             line("keep", path, "model")
         except OSError as e: warnings.warn(f"{e}: it is not sent to {line.to.name}", stacklevel=3)
 
-# %% ../../nbs/5_training/65_trackers.ipynb #d32e46b7
+# %% ../../nbs/5_training/65_trackers.ipynb #a4c50152
 def track(
     states:Iterator[TrainState], # training
     to:Tracker, # `TensorBoard(…)`, `WandB(…)`, `Trackio(…)`, or one of your own
@@ -130,7 +131,7 @@ def track(
     except GeneratorExit: failed = False; raise
     finally:
         if line and s:
-            if metrics and losses: line("numbers", s.step, _numbers(s, losses))
+            if metrics and losses: line("numbers", s.step, _numbers(s, losses, measured=False))
             if final and not failed: _keep(line, s, False)
             line("end", failed)
 
