@@ -20,7 +20,7 @@ COMMANDS = { # name → its module
     "ddpm_init": "training_commands", "ddpm_train": "training_commands", "ddpm_info": "training_commands",
     "ddpm_sample": "drawing_commands", "ddpm_blend": "drawing_commands",
     "ddpm_interpolate": "drawing_commands", "ddpm_eval": "measuring_commands", "ddpm_serve": "serve",
-    "ddpm_demo": "all_commands", "ddpm_help": "all_commands"}
+    "ddpm_slurm": "slurm", "ddpm_demo": "all_commands", "ddpm_help": "all_commands"}
 
 @command
 def ddpm_help()->None:
