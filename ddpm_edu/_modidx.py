@@ -1659,6 +1659,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'ddpm_edu.training.scale._notice_a_lonely_launch': ( '5_training/scale.html#_notice_a_lonely_launch',
                                                                                               'ddpm_edu/training/scale.py'),
                                          'ddpm_edu.training.scale._now': ('5_training/scale.html#_now', 'ddpm_edu/training/scale.py'),
+                                         'ddpm_edu.training.scale._part': ('5_training/scale.html#_part', 'ddpm_edu/training/scale.py'),
                                          'ddpm_edu.training.scale._pieces': ('5_training/scale.html#_pieces', 'ddpm_edu/training/scale.py'),
                                          'ddpm_edu.training.scale._square': ('5_training/scale.html#_square', 'ddpm_edu/training/scale.py'),
                                          'ddpm_edu.training.scale._tried': ('5_training/scale.html#_tried', 'ddpm_edu/training/scale.py'),

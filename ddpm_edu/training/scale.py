@@ -8,6 +8,7 @@ __all__ = ['PRECISIONS', 'Scale', 'processes', 'as_scale', 'Scaling', 'main_proc
            'sample_across']
 
 # %% ../../nbs/5_training/58_scale.ipynb #63906caa
+import atexit
 import inspect
 import math
 import os
@@ -93,7 +94,14 @@ def _connected(device:Any=None)->Any: # accelerate's `PartialState`
         raise ImportError("training in several processes needs the package accelerate: "
                           "pip install accelerate") from e
     on_cpu = torch.device(device or default_device()).type == "cpu"
-    return PartialState(cpu=on_cpu, timeout=timedelta(hours=2))      # as long as a stage may take
+    state = PartialState(cpu=on_cpu, timeout=timedelta(hours=2))      # as long as a stage may take
+    atexit.register(_part)
+    return state
+
+def _part()->None:
+    "Close the connections before Python goes away, whose threads would otherwise be left hanging."
+    if torch.distributed.is_initialized(): torch.distributed.destroy_process_group()
+    atexit.unregister(_part)
 
 # %% ../../nbs/5_training/58_scale.ipynb #47884086
 class Scaling:

@@ -3,6 +3,7 @@
 step; `estimate` tells parameters, bytes and minutes beforehand, `sample_across` draws in all processes."""
 from dataclasses import field
 from typing import Any
+import atexit
 import inspect
 import math
 import os
@@ -52,6 +53,10 @@ def as_scale(
 
 def _connected(device:Any=None)->Any: # accelerate's `PartialState`
     "Where this process stands among all. Raises `ImportError` where accelerate is missing."
+    ...
+
+def _part()->None:
+    "Close the connections before Python goes away, whose threads would otherwise be left hanging."
     ...
 
 class Scaling():
