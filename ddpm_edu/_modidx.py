@@ -1600,6 +1600,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'ddpm_edu.training.runs._run': ('5_training/runs.html#_run', 'ddpm_edu/training/runs.py'),
                                         'ddpm_edu.training.runs._steps': ('5_training/runs.html#_steps', 'ddpm_edu/training/runs.py'),
                                         'ddpm_edu.training.runs._tell': ('5_training/runs.html#_tell', 'ddpm_edu/training/runs.py'),
+                                        'ddpm_edu.training.runs._threads': ('5_training/runs.html#_threads', 'ddpm_edu/training/runs.py'),
                                         'ddpm_edu.training.runs.fit': ('5_training/runs.html#fit', 'ddpm_edu/training/runs.py')},
             'ddpm_edu.training.scale': { 'ddpm_edu.training.scale.Estimate': ( '5_training/scale.html#estimate',
                                                                                'ddpm_edu/training/scale.py'),

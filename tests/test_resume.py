@@ -20,7 +20,7 @@ from ddpm_edu import GaussianDiffusion, KarrasDiffusion, PointNet, TensorData, U
 from ddpm_edu import linear_beta_schedule, spiral, three_shapes
 from ddpm_edu.data import Augmented, flips
 from ddpm_edu.models import checkpoints_of, linked
-from ddpm_edu.training import Run, adam, clipped, optimizer, read_checkpoint, read_history
+from ddpm_edu.training import Run, Scale, adam, clipped, optimizer, read_checkpoint, read_history
 
 CPU = dict(device="cpu")
 
@@ -69,7 +69,7 @@ KINDS = {
     "averages now and then": (points, lambda: spiral(100), dict(average=lambda k: .9 if k % 3 == 0 else 1.)),
     "rate of steps": (points, lambda: spiral(100), dict(rate="inverse")),
     "images and labels": (pictures, images, {}),
-    "in parts": (pictures, images, dict(accumulate=3)),
+    "in parts": (pictures, images, dict(scale=Scale(accumulate=3))),
     "a loader that shuffles": (pictures, loader, {}),
     "a list of batches": (points, lambda: [torch.full((4, 2), v) for v in (-.5, 0., .5)], {}),
     "augmented": (lambda: GaussianDiffusion(unet(augment_dim=1), linear_beta_schedule(50), (1, 8, 8)),
@@ -205,7 +205,8 @@ def test_where_there_are_no_links_a_text_file_does(tmp_path, monkeypatch):
 CHANGED = {"batch_size=16": dict(batch_size=8), "seed=0": dict(seed=1), "lr": dict(lr=.1),
            "rate=": dict(rate="cosine"),
            "data.items=100": dict(data=three_shapes(40)), "net.width=8": dict(model=points(PointNet(50, 4))),
-           "model.objective": dict(model=points(objective="v")), "accumulate=1": dict(accumulate=2),
+           "model.objective": dict(model=points(objective="v")),
+           "accumulate=1": dict(scale=Scale(accumulate=2)),
            "steps=4": dict(steps=3)}
 
 

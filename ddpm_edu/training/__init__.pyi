@@ -77,6 +77,8 @@ from .folders import read_measured as read_measured
 from .folders import draw_history as draw_history
 from .folders import Keeper as Keeper
 from .folders import autosave as autosave
+from .threads import trial_step as trial_step
+from .threads import best_threads as best_threads
 from .scale import PRECISIONS as PRECISIONS
 from .scale import Scale as Scale
 from .scale import processes as processes
@@ -118,5 +120,3 @@ from .noise_scale import gradient_norms as gradient_norms
 from .noise_scale import GradientNoise as GradientNoise
 from .noise_scale import gradient_noise as gradient_noise
 from .noise_scale import watch_noise as watch_noise
-from .threads import trial_step as trial_step
-from .threads import best_threads as best_threads

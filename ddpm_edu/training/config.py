@@ -33,6 +33,7 @@ from .averages import AVERAGES
 from .checkpoints import from_yaml, latest_of, yaml_trouble
 from .optimizers import OPTIMIZERS
 from .rates import RATES
+from .scale import PRECISIONS
 
 # %% ../../nbs/5_training/70_config.ipynb #f990c3e7
 class Key(NamedTuple):
@@ -78,6 +79,9 @@ class TrainConfig:
     epochs:float|None = key(None, "passes over the data", 1e-9, 1e9)
     minutes:float|None = key(None, "of training, by the clock", 1e-9, 1e9)
     batch_size:int = key(64, "samples a step", 1)
+    precision:str|None = key(None, "within the network: bf16 or fp16; null: as the weights", choose=PRECISIONS)
+    threads:int|str|None = key(None, "of the processor; auto: as many as help; null: as torch has it", 1,
+                               choose=["auto"])
     accumulate:int = key(1, "parts that a batch is computed in, to save memory", 1)
     optimizer:str = key("adam", "how the weights are moved", choose=OPTIMIZERS)
     lr:float = key(2e-3, "peak learning rate", 1e-12, 1e3)

@@ -37,6 +37,7 @@ from ..training.folders import Run
 from ..training.optimizers import OPTIMIZERS, clipped, optimizer
 from ..training.rates import RATES
 from ..training.runs import fit
+from ..training.scale import Scale
 from ..training.stages import sample_grids
 from ..sprites.drawn import creatures
 from ..sprites.pokesprite import pokemon
@@ -266,7 +267,8 @@ class Training:
             initial=initial, config=as_plain(self.config, "config"))
         return fit(self.model, self.data, t.epochs, t.steps, t.minutes, t.batch_size, seed=t.seed,
                    device=self.model.device, valid=self.valid, average=_average(t), opt=self.opt, run=kept,
-                   rate=_rate(t), accumulate=t.accumulate, stages=[*self._sheets(kept), *stages])
+                   rate=_rate(t), stages=[*self._sheets(kept), *stages],
+                   scale=Scale(t.precision, accumulate=t.accumulate, threads=t.threads))
 
     def begin(self,
         run:str|Path, # a folder for the run, that is not there yet
