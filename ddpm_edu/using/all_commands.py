@@ -15,7 +15,7 @@ from typing import Any
 
 from .shell import answer, command
 
-# %% ../../nbs/8_using/95_all_commands.ipynb #86a2c315
+# %% ../../nbs/8_using/95_all_commands.ipynb #a1bd4592
 COMMANDS = { # name → its module
     "ddpm_init": "training_commands", "ddpm_train": "training_commands", "ddpm_info": "training_commands",
     "ddpm_sample": "drawing_commands", "ddpm_blend": "drawing_commands",
@@ -34,7 +34,7 @@ def ddpm_help()->None:
     said = [f"ddpm_edu {__version__}: diffusion models from the shell. Each command has --help.", ""]
     for name, module in COMMANDS.items():
         about = getattr(import_module(f"ddpm_edu.using.{module}"), name).__doc__.strip().splitlines()[0]
-        said.append(f"  {name:<17} {textwrap.shorten(about, 58, placeholder=' …')}")
+        said.append(f"  {name:<17} {textwrap.shorten(about, 70, placeholder=' …')}")
     answer(*said, "",
            "Runs live in zoo/. Where a command asks for a model, give a run, a checkpoint, a file of",
            "weights, or one that ships (digits, digits_guided, fashion, pokemon, spirals); if nothing",

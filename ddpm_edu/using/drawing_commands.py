@@ -125,7 +125,7 @@ def _rows(steps:list[Any], attr:str)->Any:
     for i, f in enumerate(frames): sheet.paste(f, (180 * i, 0))
     return sheet
 
-# %% ../../nbs/8_using/40_drawing_commands.ipynb #be006150
+# %% ../../nbs/8_using/40_drawing_commands.ipynb #9cb7fcbd
 @command
 def ddpm_interpolate(
     model:str|None=None, # a run, checkpoint or file, or a model that ships (digits); else the active run
@@ -141,7 +141,7 @@ def ddpm_interpolate(
     out:str|None=None, # a .png to write; shown if left out
     device:str|None=None, # cpu, cuda, mps; the best there is if left out
 )->Any: # the samples in [-1, 1], `[columns, rows, *data_shape]`
-    """Draw the same noises with a growing share of fresh noise (eta), from left to right.
+    """Draw the same noises with more and more fresh noise (eta).
 
     Examples:
       ddpm_interpolate digits

@@ -77,7 +77,7 @@ def bits_of(
         raise ImportError("--exact needs the extra solvers: pip install -e '.[solvers]'") from e
     return float(bits_per_dim(nats, x.shape[1:]).mean() if x.ndim == 4 else -nats.mean())
 
-# %% ../../nbs/8_using/45_measuring_commands.ipynb #bd7d6af4
+# %% ../../nbs/8_using/45_measuring_commands.ipynb #853092bc
 @command
 def ddpm_eval(
     model:str|None=None, # a run, checkpoint or file, or a model that ships (digits); else the active run
@@ -95,7 +95,7 @@ def ddpm_eval(
     ema:bool=True, # take the raw weights of a run instead of their average
     device:str|None=None, # cpu, cuda, mps; the best there is if left out
 )->dict[str, float]: # name → value
-    """Measure a model: FLD, KID, precision, recall, coverage and a bound of the likelihood.
+    """Measure a model: FLD, KID, precision, recall, coverage, likelihood.
 
     Examples:
       ddpm_eval digits

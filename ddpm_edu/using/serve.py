@@ -157,7 +157,7 @@ def serve_app(
     guard = Middleware(TrustedHostMiddleware, allowed_hosts=list(names), www_redirect=False)
     return Starlette(routes=[Route("/", home)], middleware=[guard])
 
-# %% ../../nbs/8_using/50_serve.ipynb #69a2a939
+# %% ../../nbs/8_using/50_serve.ipynb #50134f52
 @command
 def ddpm_serve(
     model:str|None=None, # a run, checkpoint or file, or a model that ships (digits); else the active run
@@ -167,7 +167,9 @@ def ddpm_serve(
     ema:bool=True, # take the raw weights of a run instead of their average
     device:str|None=None, # cpu, cuda, mps; the best there is if left out
 )->None:
-    """Serve a page that draws, and pictures at /?steps=20&seed=3, until Ctrl-C (extra serve).
+    """Serve a page that draws, and pictures at /?steps=20, until Ctrl-C.
+
+    It needs the extra serve, and answers to programs of this machine only, unless told otherwise.
 
     Examples:
       ddpm_serve digits_guided
