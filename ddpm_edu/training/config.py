@@ -342,7 +342,7 @@ def _override(text:str)->tuple[list[str], Any]:
 def _merged(found:dict[str, Any], overrides:Sequence[str])->dict[str, Any]:
     "Settings with others on top. Another class, or other data, begin anew."
     out = {k: dict(v) if isinstance(v, dict) else v for k, v in found.items()}
-    for names, value in sorted(map(_override, overrides), key=lambda o: o[0][-1] != "class"):
+    for names, value in sorted(map(_override, overrides), key=lambda o: o[0][-1] not in ("class", "dataset")):
         section, *inside, last = names
         if not isinstance(out.get(section), dict): out[section] = {}
         node = out[section]
