@@ -104,7 +104,7 @@ class TrainConfig:
 # %% ../../nbs/5_training/70_config.ipynb #bc2436b3
 @dataclass
 class SampleConfig:
-    "How samples are drawn, on the sheets of the training and where nothing else is asked."
+    "How samples are drawn on the sheets that a training writes now and then."
     every:int|None = key(1000, "steps between two sheets of samples; null: none", 1)
     n:int = key(16, "samples on a sheet", 1, 10_000)
     labels:int|str|list[int|str]|None = field(default=None,
