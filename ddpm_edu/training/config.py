@@ -108,7 +108,7 @@ class TrainConfig:
 # %% ../../nbs/5_training/70_config.ipynb #bc2436b3
 @dataclass
 class SampleConfig:
-    "How samples are drawn, on the sheets of the training and where nothing else is asked."
+    "How samples are drawn on the sheets that a training writes now and then."
     every:int|None = key(1000, "steps between two sheets of samples; null: none", 1)
     n:int = key(16, "samples on a sheet", 1, 10_000)
     labels:int|str|list[int|str]|None = field(default=None,
@@ -346,7 +346,7 @@ def _override(text:str)->tuple[list[str], Any]:
 def _merged(found:dict[str, Any], overrides:Sequence[str])->dict[str, Any]:
     "Settings with others on top. Another class, or other data, begin anew."
     out = {k: dict(v) if isinstance(v, dict) else v for k, v in found.items()}
-    for names, value in sorted(map(_override, overrides), key=lambda o: o[0][-1] != "class"):
+    for names, value in sorted(map(_override, overrides), key=lambda o: o[0][-1] not in ("class", "dataset")):
         section, *inside, last = names
         if not isinstance(out.get(section), dict): out[section] = {}
         node = out[section]

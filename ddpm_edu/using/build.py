@@ -294,7 +294,7 @@ def how_to_sample(
     c:Config, # all settings
     n:int, # samples
 )->dict[str, Any]: # arguments of `sample`
-    "How samples are asked for, where nothing else is said: the section `sample`."
+    "How samples are asked for on the sheets of a training: the section `sample`."
     s = c.sample
     labels = [s.labels[i % len(s.labels)] for i in range(n)] if isinstance(s.labels, list) else s.labels
     said = dict(labels=labels, guidance_scale=s.guidance_scale, sampler=s.sampler, n_steps=s.n_steps)
