@@ -60,7 +60,8 @@ def test_every_further_requirement_has_a_reason():
 def test_the_library_names_what_it_imports_and_no_more(package):
     used, named = needs((ROOT/"ddpm_edu").rglob("*.py")), names(package["requirements"])
     extras = (names(package["solvers_requirements"]) | names(package["clip_requirements"])
-              | names(package["hub_requirements"]) | names(package["serve_requirements"]))
+              | names(package["hub_requirements"]) | names(package["serve_requirements"])
+              | names(package["scale_requirements"]))
     assert {k: v for k, v in used.items() if k not in named | extras} == {}
     assert named - set(used) - set(CARD) == set()
 
@@ -71,7 +72,7 @@ def test_the_extra_is_only_imported_where_it_is_used(package):
     imports = [node for node in tops if isinstance(node, (ast.Import, ast.ImportFrom))]
     at_once = {(getattr(node, "module", None) or node.names[0].name).split(".")[0] for node in imports}
     optional = {*names(package["solvers_requirements"]), *names(package["hub_requirements"]),
-                *names(package["serve_requirements"]), "open_clip"}
+                *names(package["serve_requirements"]), *names(package["scale_requirements"]), "open_clip"}
     assert "torch" in at_once and at_once & optional == set()
     assert names(package["solvers_requirements"]) - names(package["dev_requirements"]) == set()
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,10 +54,8 @@ def processes()->int:
 def _notice_a_lonely_launch()->None:
     "Warn where `accelerate launch` was asked for several processes and has started one."
     if processes() > 1 or not any(k.startswith("ACCELERATE_") for k in os.environ): return
-    try:
-        import psutil
-        words = psutil.Process(os.getppid()).cmdline()
-    except Exception: return                                          # then nobody can say
+    try: words = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode().split("\0")
+    except (OSError, ValueError): return                              # a system that does not tell
     if (n := _asked_for(words)) > 1:
         warnings.warn(f"accelerate was asked for {n} processes and has started one: use "
                       f"`torchrun --standalone --nproc-per-node {n} …`, or `accelerate launch "

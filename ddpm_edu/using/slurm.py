@@ -7,6 +7,7 @@ started again, and goes on; `batch_script` is its text. It imports no torch."""
 __all__ = ['batch_script', 'ddpm_slurm']
 
 # %% ../../nbs/8_using/55_slurm.ipynb #16280fde
+import os
 import re
 import shlex
 import subprocess
@@ -75,7 +76,9 @@ def _check(asked:dict)->None:
     for k, least in dict(cpus=1, gpus=0, nodes=1, grace=1).items():
         if not isinstance(asked[k], int) or asked[k] < least:
             raise ValueError(f"{k}={asked[k]!r:.60}: give a whole number from {least} on")
-    if not asked["words"]: raise ValueError("say what to run, such as 'ddpm_train zoo/mine'")
+    words = asked["words"]
+    if not isinstance(words, list | tuple) or not words or not all(isinstance(w, str) for w in words):
+        raise ValueError(f"words={words!r:.60}: give what to run, such as ['ddpm_train', 'zoo/mine']")
 
 # %% ../../nbs/8_using/55_slurm.ipynb #589fee67
 @command
@@ -101,6 +104,8 @@ def ddpm_slurm(
       ddpm_slurm "ddpm_train zoo/mine" --gpus 4 --time 24:00:00 --email me@example.org
       ddpm_slurm train.py --gpus 8 --nodes 2 --memory 200G --out big.sh --submit
     """
+    if not isinstance(run, str) or not isinstance(out, str | os.PathLike):
+        raise ValueError(f"run={run!r:.60}, out={out!r:.60}: give a command in quotes, and a path")
     path = Path(out).expanduser()
     text = batch_script(shlex.split(run), name, time, cpus, memory, gpus, nodes, email, log, partition, grace,
                         requeue)
