@@ -14,6 +14,7 @@ from .frechet import prepare as prepare
 from .frechet import extract as extract
 from .frechet import reference_moments as reference_moments
 from .frechet import fld as fld
+from .frechet import warn_if_few as warn_if_few
 from .frechet import Score as Score
 from .frechet import fld_interval as fld_interval
 from .frechet import mmd as mmd

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ..core import as_int, check_range, default_device, explain_errors, to_uint8, write_file
 from ..data.sets import TensorData
 from ..training.loop import check_data, one_pass
-from .frechet import _warn_if_few, extract, frechet_distance, mmd, moments
+from .frechet import extract, frechet_distance, mmd, moments, warn_if_few
 from .neighbours import compare_manifolds
 
 # %% ../../nbs/6_measuring/50_inception.ipynb #14671163
@@ -169,7 +169,7 @@ def scores(self:Reference,
     g = torch.Generator().manual_seed(0)
     real = self.features[torch.randperm(len(self.features), generator=g)[:max(5000, len(f))]]
     if "frechet" in which:
-        _warn_if_few(*f.shape)
+        warn_if_few(*f.shape)
         name = "fid" if self.source["network"] == "inception" else "frechet"
         name = "fld" if str(self.source["network"]).startswith("lenet") else name
         found[name] = frechet_distance(*moments(f), *self.moments)

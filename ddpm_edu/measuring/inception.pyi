@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..core import as_int, check_range, default_device, explain_errors, to_uint8, write_file
 from ..data.sets import TensorData
 from ..training.loop import check_data, one_pass
-from .frechet import _warn_if_few, extract, frechet_distance, mmd, moments
+from .frechet import extract, frechet_distance, mmd, moments, warn_if_few
 from .neighbours import compare_manifolds
 
 class Extractor(nn.Module):
