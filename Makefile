@@ -1,6 +1,6 @@
 # `make demo` and `make test` need nothing but Python 3.11 or newer, make, and a network the first time.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo page test test-more test-extras test-cuda test-browser docs docs-serve lab export clean-nbs readme lint hooks unhooks
+.PHONY: help venv demo page test test-more test-extras test-cuda test-slurm test-browser docs docs-serve lab export clean-nbs readme lint hooks unhooks
 MAKEFLAGS += --no-print-directory
 
 # The environment is up to date when the file below exists. Its name holds a checksum of the four set-up files and of this
@@ -51,6 +51,9 @@ test-extras: $(STAMP) ## each optional dependency in an environment of its own, 
 
 test-cuda: $(STAMP) ## a GPU computes what the CPU computes; skipped where there is none
 	@$(VENV)/python -m pytest tests/cuda
+
+test-slurm: $(STAMP) ## a job that is started again, in a real Slurm on this machine (as root; Debian: slurm-wlm munge)
+	@$(VENV)/python -m pytest tests/slurm/one_node.py
 
 test-browser: $(STAMP)-docs ## in Chromium: guided digits in JupyterLab, by the keyboard; every page of the site; the pages where models draw (installs the helpers if absent)
 	@$(VENV)/python tests/browser/ready.py

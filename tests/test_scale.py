@@ -105,8 +105,9 @@ def test_two_processes_are_one(tmp_path, kind, dtype, eps):
     assert one["val"]
 
 
-def test_shares_may_be_uneven_or_empty(tmp_path):
-    close(*compare(tmp_path, FIT, "points", "float64", 299, n=3), 1e-12)     # the last batch is one sample
+@pytest.mark.parametrize("kind, batch", [("points", 299), ("unet", 59)])       # the last batch is one sample
+def test_shares_may_be_uneven_or_empty(tmp_path, kind, batch):
+    close(*compare(tmp_path, FIT, kind, "float64", batch, n=3), 1e-12)
 
 
 def test_the_doubled_batch_of_one_is_two_machines(tmp_path):

@@ -7,7 +7,7 @@ floats in [-1, 1]; `normalize` brings points into that range."""
 __all__ = ['normalize', 'TensorData', 'Rows']
 
 # %% ../../nbs/1_data/10_sets.ipynb #c126a125
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -178,6 +178,7 @@ def batches(self:TensorData,
     seed:int=0, # gives the order: another number for each epoch, please
     shuffle:bool=True, # `False`: in the order of the data
     drop_last:bool=False, # leave out a last batch that is smaller
+    share:Callable[[int], tuple[int, int]]|None=None, # of a batch of `n`, the rows to hand out: from, to
 )->Iterator[tuple[Tensor, Tensor|None]]: # `x` float `[B, ...]` in [-1, 1] and `y` long `[B]` or `None`
     "One epoch: every item once. Raises `ValueError` for a batch size without sense."
     n, batch_size = len(self), as_int(batch_size, "batch_size", 1)
@@ -185,6 +186,7 @@ def batches(self:TensorData,
         raise ValueError(f"`batch_size` {batch_size} with `drop_last` leaves nothing of {n} items")
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)) if shuffle else torch.arange(n)
     order = order[:n - n % batch_size if drop_last else n].to(self.x.device)
+    if share is not None: return (self[i[slice(*share(len(i)))]] for i in order.split(batch_size))
     if self.x.ndim == 2: xs = self.x[order].split(batch_size)
     else: xs = (_float(self.x.index_select(0, i)) for i in order.split(batch_size))
     return zip(xs, repeat(None) if self.y is None else self.y[order].split(batch_size))

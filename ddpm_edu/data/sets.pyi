@@ -3,7 +3,7 @@
 floats in [-1, 1]; `normalize` brings points into that range."""
 from dataclasses import field
 from typing import Any
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 import numpy as np
 import torch
@@ -80,6 +80,7 @@ class TensorData():
         seed:int=0, # gives the order: another number for each epoch, please
         shuffle:bool=True, # `False`: in the order of the data
         drop_last:bool=False, # leave out a last batch that is smaller
+        share:Callable[[int], tuple[int, int]]|None=None, # of a batch of `n`, the rows to hand out: from, to
     )->Iterator[tuple[Tensor, Tensor|None]]: # `x` float `[B, ...]` in [-1, 1] and `y` long `[B]` or `None`
         "One epoch: every item once. Raises `ValueError` for a batch size without sense."
         ...

@@ -41,8 +41,8 @@ def _of_batch(size:Any, here:int, n:int)->tuple:
 
 # %% ../../nbs/4_models/15_draws.ipynb #950e9b07
 class PartOfBatch(TorchFunctionMode):
-    """Within it, what is drawn for rows `lo` to `hi` of a batch is what these rows get where the whole batch is
-    drawn for. Dropout of attention weights and `torch.randperm` stay as they are."""
+    """Within it, what is drawn for rows `lo` to `hi` of a batch is what these rows get where the whole
+    batch is drawn for. Dropout of attention weights and `torch.randperm` stay as they are."""
     def __init__(self,
         lo:int, hi:int, # the rows of this part
         n:int, # rows of the whole batch

@@ -8,7 +8,7 @@ __all__ = ['SECTIONS', 'CONFIG_VERSION', 'UPGRADES', 'CONFIGS', 'Key', 'key', 'D
            'ScheduleConfig', 'keys_of', 'check_value', 'Config', 'as_config', 'config_names', 'read_config',
            'commented']
 
-# %% ../../nbs/5_training/70_config.ipynb #5ef21237
+# %% ../../nbs/5_training/70_config.ipynb #0290e3d8
 import json
 import math
 import re
@@ -30,7 +30,7 @@ from ..denoising.schedules import SCHEDULES
 from ..denoising.table import SAMPLERS
 from ..models.files import FLOORS, checkpoints_of, linked, public_class
 from .averages import AVERAGES
-from .checkpoints import from_yaml, latest_of
+from .checkpoints import from_yaml, latest_of, yaml_trouble
 from .optimizers import OPTIMIZERS
 from .rates import RATES
 
@@ -326,7 +326,7 @@ def _of_run(path:Path)->tuple[Path, dict[str, Any], str]:
         raise ValueError(f"{path} was not begun from a configuration, but by `fit`: go on with that")
     return path/"config.yaml", found, str(found.get("name", "mine"))
 
-# %% ../../nbs/5_training/70_config.ipynb #fbcd6479
+# %% ../../nbs/5_training/70_config.ipynb #59307d70
 def _override(text:str)->tuple[list[str], Any]:
     "`train.lr=1e-3` as names and value. Raises `ValueError` for what is none."
     name, equals, value = text.partition("=")
@@ -335,7 +335,7 @@ def _override(text:str)->tuple[list[str], Any]:
         raise ValueError(f"{text!r:.60} is no override: write section.key=value, such as train.lr=1e-3")
     try: return names, OmegaConf.to_container(OmegaConf.from_dotlist([f"v={value}"]))["v"]  # type: ignore
     except Exception as e:
-        raise ValueError(f"the value of {text!r:.60} is no YAML ({str(e).splitlines()[0]})") from e
+        raise ValueError(f"the value of {text!r:.60} is no YAML ({yaml_trouble(e)})") from e
 
 # %% ../../nbs/5_training/70_config.ipynb #f012623e
 def _merged(found:dict[str, Any], overrides:Sequence[str])->dict[str, Any]:

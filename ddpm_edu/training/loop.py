@@ -83,13 +83,14 @@ def epochs(
     batch_size:int, # samples a batch, for data that have `batches`
     seed:int, # decides the order
     place:Place|None=None, # where to begin, and where we are then
+    **how:Any, # further arguments of `batches`
 )->Iterator[tuple[int, Tensor, Tensor|None, dict[str, Tensor]]]: # (epochs done, `x`, `y`, `cond`)
     """Go through the data again and again; ends only where a generator runs dry.
     Raises `ValueError` if there is nothing in it, or a batch does not suit."""
     check_data(data, "data")
     place = place or Place()
     for epoch in itertools.count(place.epoch):
-        batches, empty = _opened(data, batch_size, seed + epoch, place, epoch), not place.batch
+        batches, empty = _opened(data, batch_size, seed + epoch, place, epoch, **how), not place.batch
         for x, y, cond in batches:
             x = _in_range(x, data, empty and not epoch)
             place.batch += 1
@@ -99,11 +100,11 @@ def epochs(
         if empty: raise ValueError("the data gave no batch at all: nothing to train on")
         place.batch = 0
 
-def _opened(data:Any, batch_size:int, seed:int, place:Place, epoch:int)->Iterator:
+def _opened(data:Any, batch_size:int, seed:int, place:Place, epoch:int, **how:Any)->Iterator:
     "A pass over the data, gone through up to the place."
     if place.batch and place.began: set_random_state(place.began)
     else: place.began = random_state()
-    place.epoch, batches = epoch, one_pass(data, batch_size, seed)
+    place.epoch, batches = epoch, one_pass(data, batch_size, seed, **how)
     for _ in itertools.islice(batches, place.batch): pass
     if place.now: set_random_state(place.now); place.now = None
     return batches
@@ -138,21 +139,22 @@ def _step(
     batch:tuple[Tensor, Tensor|None, dict[str, Tensor]], # `x` `[B, ...]`, labels `[B]`, further conditions
     parts:int, # to compute it in
     timers:Timers, # measure forward, backward and optimiser
+    n:int, first:int, # samples in the batch of all processes, and the place of the first of these
     scaling:Any=None, # several processes, or half precision: see the chapter on scale
 )->tuple[float, float]: # mean loss, norm of the gradient
     """One optimiser step, left out where the gradient is not finite; labels and conditions follow `x` to its
     device."""
-    losses, drawn, rows = [], [], scaling.rows(len(batch[0])) if scaling else (0, len(batch[0]))
-    for lo, hi, x, y, cond in _split(*batch, parts, *rows):
+    losses, drawn = [], []
+    for lo, x, y, cond in _split(*batch, parts):
         there = {k: v.to(x.device, non_blocking=True) for k, v in cond.items()}
         y = y if y is None else y.to(x.device, non_blocking=True)
-        with timers["forward"], _part(lo, hi, len(batch[0]), drawn), scaling or nullcontext():
+        with timers["forward"], _part(first + lo, len(x), n, drawn), scaling or nullcontext():
             loss = model.loss(x, y, **there)  # type: ignore[operator]
-            loss = loss.mean() if len(x) == len(batch[0]) else loss.sum() / len(batch[0])
+            loss = loss.mean() if len(x) == n else loss.sum() / n
         with timers["backward"]: (scaling.larger(loss) if scaling else loss).backward()
         losses.append(loss.detach())
     with timers["backward"]:
-        if scaling: losses = [scaling.add_up(params, losses, rows, len(batch[0]))]
+        if scaling: losses = [scaling.add_up(params, losses, len(batch[0]) / n)]
         norms = torch._foreach_norm([p.grad for p in params if p.grad is not None])
         values = torch.stack([*losses, *norms]).tolist()       # one wait for the device, not two
     norm = math.hypot(*values[len(losses):])
@@ -161,16 +163,16 @@ def _step(
         opt.zero_grad()
     return sum(values[:len(losses)]), norm
 
-def _split(x:Tensor, y:Tensor|None, cond:dict[str, Tensor], parts:int, begin:int, end:int)->Iterator:
-    "Rows `begin` to `end` of a batch in equal parts, with their places; the last part may be smaller."
-    for i in range(begin, end, n := -(-(end - begin) // parts) or 1):
-        part = slice(i, min(i + n, end))
-        yield (part.start, part.stop, x[part], y if y is None else y[part],
-               {k: v[part] for k, v in cond.items()})
+def _split(x:Tensor, y:Tensor|None, cond:dict[str, Tensor], parts:int)->Iterator:
+    "A batch in equal parts, with the place where each begins; the last may be smaller."
+    n = -(-len(x) // parts)
+    for i in range(0, len(x), n):
+        part = slice(i, i + n)
+        yield i, x[part], y if y is None else y[part], {k: v[part] for k, v in cond.items()}
 
-def _part(lo:int, hi:int, n:int, drawn:list[Tensor])->Any:
+def _part(lo:int, here:int, n:int, drawn:list[Tensor])->Any:
     "Where a part of a batch draws its numbers; the whole draws as it likes."
-    return PartOfBatch(lo, hi, n, drawn) if hi - lo < n else nullcontext()
+    return PartOfBatch(lo, lo + here, n, drawn) if here < n else nullcontext()
 
 # %% ../../nbs/5_training/10_loop.ipynb #2a81fe4e
 def adam(
@@ -206,7 +208,8 @@ def train(
     if start:
         begun, images, skipped = start.step, start.images, start.skipped
         t0, place, timers = t0 - start.seconds, replace(start.place), start.timers
-    opt, batches = opt or adam(model, lr), epochs(data, batch_size, seed, place)
+    opt, batches = opt or adam(model, lr), epochs(data, batch_size, seed, place,
+                                                         **(scaling.share_of(data) if scaling else {}))
     tiny = layout is torch.preserve_format and sum(p.numel() for p in params) < 50_000
     with _threads(1 if p0.device.type == "cpu" and tiny else None):
         for step in itertools.count(begun + 1):
@@ -214,10 +217,11 @@ def train(
             with timers["data"]:
                 if (batch := next(batches, None)) is None: return
                 epoch, x, y, cond = batch
+                n, first, x, y, cond = scaling.mine(x, y, cond) if scaling else (len(x), 0, x, y, cond)
                 x = x.to(p0.device, state, non_blocking=True,
                          memory_format=layout if x.ndim == 4 else torch.preserve_format)
             if step == begun + 1: model.train()
-            loss, norm = _step(model, params, opt, (x, y, cond), accumulate, timers, scaling)
+            loss, norm = _step(model, params, opt, (x, y, cond), accumulate, timers, n, first, scaling)
             bad = 0 if math.isfinite(norm) else bad + 1
             skipped += bad > 0
             if not (scaling.told(norm) if scaling else math.isfinite(norm)):
@@ -225,7 +229,7 @@ def train(
             if bad == 100: raise FloatingPointError(
                 f"the gradient was not finite 100 times in a row, from step {step - 99} on: the model has "
                 f"the weights of before; go on from there with a lower learning rate or `clipped` gradients")
-            images += len(x)
+            images += n
             yield TrainState(step, epoch, loss, norm, images, time.perf_counter() - t0, skipped, model, opt,
                              place=place, timers=timers, kept=kept)
 

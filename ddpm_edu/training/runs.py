@@ -45,7 +45,8 @@ class Stopping:
             self.before[n] = before or signal.SIG_DFL; signal.signal(n, self._asked)
         return self
     def _asked(self, n:int, frame:Any)->None:
-        if time.monotonic() - self.first.setdefault(n, time.monotonic()) < self.echo and self.signal == n: return
+        before = self.first.setdefault(n, time.monotonic())
+        if self.signal == n and time.monotonic() - before < self.echo: return
         again, self.signal = self.signal == n, n
         if not self.echo or again: signal.signal(n, self.before[n])
         if again: signal.raise_signal(n)
@@ -95,7 +96,8 @@ def fit(
             until_then.enter_context(products(scaling.scale.tf32))
             start = scaling.begin(model, opt, start, keeper and keeper.told)
             if main and hasattr(model, "data_shape"):
-                print(estimate(model, batch_size, _steps(done), accumulate, bool(average), scaling), flush=True)
+                told = estimate(model, batch_size, _steps(done), accumulate, bool(average), scaling)
+                print(told, flush=True)
         finished = start is not None and done(start) >= 1
         states:Iterator[TrainState] = iter(()) if finished else train(
             model, data, batch_size=batch_size, seed=seed, opt=opt, accumulate=accumulate, start=start,

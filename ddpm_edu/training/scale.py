@@ -8,6 +8,8 @@ __all__ = ['PRECISIONS', 'Scale', 'processes', 'as_scale', 'Scaling', 'main_proc
            'sample_across']
 
 # %% ../../nbs/5_training/58_scale.ipynb #63906caa
+import atexit
+import inspect
 import math
 import os
 import time
@@ -54,8 +56,9 @@ def _notice_a_lonely_launch()->None:
         words = psutil.Process(os.getppid()).cmdline()
     except Exception: return                                          # then nobody can say
     if (n := _asked_for(words)) > 1:
-        warnings.warn(f"accelerate was asked for {n} processes and has started one: use `torchrun --standalone "
-                      f"--nproc-per-node {n} …`, or `accelerate launch --multi_gpu --num_processes {n} …`",
+        warnings.warn(f"accelerate was asked for {n} processes and has started one: use "
+                      f"`torchrun --standalone --nproc-per-node {n} …`, or `accelerate launch "
+                      f"--multi_gpu --num_processes {n} …`",
                       stacklevel=4)
 
 def _asked_for(words:Sequence[str])->int:
@@ -91,7 +94,14 @@ def _connected(device:Any=None)->Any: # accelerate's `PartialState`
         raise ImportError("training in several processes needs the package accelerate: "
                           "pip install accelerate") from e
     on_cpu = torch.device(device or default_device()).type == "cpu"
-    return PartialState(cpu=on_cpu, timeout=timedelta(hours=2))      # as long as a stage may take
+    state = PartialState(cpu=on_cpu, timeout=timedelta(hours=2))      # as long as a stage may take
+    atexit.register(_part)
+    return state
+
+def _part()->None:
+    "Close the connections before Python goes away, whose threads would otherwise be left hanging."
+    if torch.distributed.is_initialized(): torch.distributed.destroy_process_group()
+    atexit.unregister(_part)
 
 # %% ../../nbs/5_training/58_scale.ipynb #47884086
 class Scaling:
@@ -105,6 +115,7 @@ class Scaling:
         self.device = self.state.device if self.state else torch.device(device or default_device())
         self.memory = {"loss_scale": float(scale.loss_scale) if scale.precision == "fp16" else 1., "fine": 0}
         self.over, self.idle, self.words = self.n == 1, False, 2
+        self.cut:tuple[int, int]|None = None # size of the batch, and first row, where data hand out rows only
 
     @property
     def main(self)->bool: return self.i == 0 # the process that writes and decides
@@ -114,6 +125,21 @@ class Scaling:
         lo, hi = n * self.i // self.n, n * (self.i + 1) // self.n
         self.idle = lo == hi
         return (0, 1) if self.idle else (lo, hi)
+
+    def share_of(self, data:Any)->dict[str, Any]:
+        "What to ask of data that can make a part of a batch."
+        def share(n:int)->tuple[int, int]:
+            rows = self.rows(n)
+            self.cut = n, rows[0]
+            return rows
+        can = self.n > 1 and "share" in inspect.signature(getattr(data, "batches", len)).parameters
+        return {"share": share} if can else {}
+
+    def mine(self, x:Tensor, y:Tensor|None, cond:dict[str, Tensor])->tuple:
+        "Size of the batch, this process's first row, and its rows, cut out unless the data did so."
+        if self.cut: return *self.cut, x, y, cond
+        lo, hi = self.rows(len(x))
+        return len(x), lo, x[lo:hi], y if y is None else y[lo:hi], {k: v[lo:hi] for k, v in cond.items()}
 
     def __enter__(self)->None:
         self.cast = torch.autocast(self.device.type, PRECISIONS.get(self.scale.precision or ""),
@@ -130,15 +156,14 @@ class Scaling:
 def add_up(self:Scaling,
     params:list[nn.Parameter], # with the gradients of this process, which become those of all
     losses:list[Tensor], # of its parts
-    rows:tuple[int, int], # its rows
-    n:int, # of the batch of so many
+    part:float, # of the batch that is its own
 )->Tensor: # the loss of the batch
     "Add the gradients of all processes."
     loss = torch.stack(losses).sum()
     if self.idle: loss = torch.zeros_like(loss); torch._foreach_zero_(_gradients(params))
     if (large := self.memory["loss_scale"]) != 1: torch._foreach_mul_(_gradients(params), 1 / large)
     if self.n == 1: return loss
-    own = _square(params) * (n / (rows[1] - rows[0]))**2 if self.scale.norms is not None else 0.
+    own = _square(params) / part**2 if self.scale.norms is not None else 0.
     told = torch.tensor([float(loss), own, *(p.grad is not None for p in params)], dtype=torch.float64)
     whole, squares, *have = self.total(told).tolist()
     for p, h in zip(params, have):
@@ -165,7 +190,8 @@ def _pieces(tensors:list[Tensor], size:int=2**24)->Iterator[list[Tensor]]:
     "Lists of tensors of one type, of about `size` numbers."
     piece:list[Tensor] = []
     for t in tensors:
-        if piece and (t.dtype != piece[0].dtype or sum(v.numel() for v in piece) >= size): yield piece; piece = []
+        if piece and (t.dtype != piece[0].dtype or sum(v.numel() for v in piece) >= size):
+            yield piece; piece = []
         piece.append(t)
     if piece: yield piece
 
@@ -292,15 +318,17 @@ class Estimate:
 
     def __str__(self)->str:
         many = f" in each of {self.processes} processes" if self.processes > 1 else ""
-        told = "" if not self.steps else f", {_in_words(self.steps * self.seconds)} for {self.steps:,.0f} steps"
-        return (f"{self.parameters:,} parameters; about {_bytes(self.fixed)} for weights, gradients, optimiser "
-                f"and average, {_bytes(self.kept)} for a batch{many}; {self.seconds:.2g} s a step{told}")
+        told = f", {_in_words(self.steps * self.seconds)} for {self.steps:,.0f} steps" if self.steps else ""
+        return (f"{self.parameters:,} parameters; about {_bytes(self.fixed)} for weights, gradients, "
+                f"optimiser and average, {_bytes(self.kept)} for a batch{many}; "
+                f"{self.seconds:.2g} s a step{told}")
 
 def _bytes(n:float)->str:
     return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.0f} MB" if n >= 1e6 else f"{n / 1e3:.0f} kB"
 
 def _in_words(s:float)->str:
-    return f"{s / 3600:.1f} hours" if s >= 5400 else f"{s / 60:.0f} minutes" if s >= 90 else f"{s:.0f} seconds"
+    if s >= 5400: return f"{s / 3600:.1f} hours"
+    return f"{s / 60:.0f} minutes" if s >= 90 else f"{s:.0f} seconds"
 
 def estimate(
     model:DenoisingModel, # where it shall be trained
@@ -310,13 +338,14 @@ def estimate(
     average:bool=True, # whether averaged weights are kept
     scaling:Scaling|None=None, # several processes, half precision
 )->Estimate:
-    "Look at one gradient, with noise for data; the model, its gradients and torch's random state stay as they were."
+    "Look at one gradient; the model, its gradients and torch's random state stay as they were."
     n = 1 if scaling is None else scaling.n
     part = max(1, -(-batch_size // (n * accumulate)))
     params = [p for p in model.parameters() if p.requires_grad]
     kept, seconds = _tried(model, params, min(part, 16), scaling)
     fixed = sum(p.numel() * (4 * p.element_size() + 4 * average) for p in params)
-    return Estimate(sum(p.numel() for p in params), fixed, round(kept * part), seconds * part * accumulate, steps, n)
+    return Estimate(sum(p.numel() for p in params), fixed, round(kept * part), seconds * part * accumulate,
+                    steps, n)
 
 def _tried(model:DenoisingModel, params:list[nn.Parameter], n:int, scaling:Scaling|None)->tuple[float, float]:
     "Bytes that are kept for a sample, and seconds for its gradient."
@@ -374,8 +403,11 @@ def sample_across(
     state, y = _connected(model.device) if processes() > 1 else None, as_labels(model, labels, n, seed)
     r, i = (state.num_processes, state.process_index) if state else (1, 0)
     lo, hi = n * i // r, n * (i + 1) // r
-    parts = [final(model.sample_iter(min(batch_size, hi - k), None if y is None else y[k:min(k + batch_size, hi)],
-                                     guidance_scale, seed=seed, start=k, **how)) for k in range(lo, hi, batch_size)]
+    parts = []
+    for k in range(lo, hi, batch_size):
+        end = min(k + batch_size, hi)
+        some = None if y is None else y[k:end]
+        parts.append(final(model.sample_iter(end - k, some, guidance_scale, seed=seed, start=k, **how)))
     mine = torch.cat(parts) if parts else torch.empty(0, *model.data_shape, device=model.device)
     if not state: return mine
     from accelerate.utils import gather

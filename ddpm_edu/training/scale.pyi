@@ -3,6 +3,8 @@
 step; `estimate` tells parameters, bytes and minutes beforehand, `sample_across` draws in all processes."""
 from dataclasses import field
 from typing import Any
+import atexit
+import inspect
 import math
 import os
 import time
@@ -53,6 +55,10 @@ def _connected(device:Any=None)->Any: # accelerate's `PartialState`
     "Where this process stands among all. Raises `ImportError` where accelerate is missing."
     ...
 
+def _part()->None:
+    "Close the connections before Python goes away, whose threads would otherwise be left hanging."
+    ...
+
 class Scaling():
     "A training in several processes, or in half precision, while it runs: `train` asks it at each step."
     scale: Scale
@@ -75,6 +81,12 @@ class Scaling():
     def rows(self, n:int)->tuple[int, int]:
         "Which rows of a batch of `n` are this process's. Where there are none, it computes one in vain."
         ...
+    def share_of(self, data:Any)->dict[str, Any]:
+        "What to ask of data that can make a part of a batch."
+        ...
+    def mine(self, x:Tensor, y:Tensor|None, cond:dict[str, Tensor])->tuple:
+        "Size of the batch, this process's first row, and its rows, cut out unless the data did so."
+        ...
     def __enter__(self)->None:
         ...
     def __exit__(self, *error:Any)->None:
@@ -85,8 +97,7 @@ class Scaling():
     def add_up(self:Scaling,
         params:list[nn.Parameter], # with the gradients of this process, which become those of all
         losses:list[Tensor], # of its parts
-        rows:tuple[int, int], # its rows
-        n:int, # of the batch of so many
+        part:float, # of the batch that is its own
     )->Tensor: # the loss of the batch
         "Add the gradients of all processes."
         ...
@@ -175,7 +186,7 @@ def estimate(
     average:bool=True, # whether averaged weights are kept
     scaling:Scaling|None=None, # several processes, half precision
 )->Estimate:
-    "Look at one gradient, with noise for data; the model, its gradients and torch's random state stay as they were."
+    "Look at one gradient; the model, its gradients and torch's random state stay as they were."
     ...
 
 def _tried(model:DenoisingModel, params:list[nn.Parameter], n:int, scaling:Scaling|None)->tuple[float, float]:

@@ -33,9 +33,10 @@ def batch_script(
     "The text of a script for `sbatch`. Raises `ValueError` for what Slurm would not read."
     _check(locals())
     many = max(1, gpus)
-    asked = {"job-name": name, "time": time, "nodes": nodes, "ntasks-per-node": 1, "cpus-per-task": cpus * many,
-             "mem": memory, "gpus-per-node": gpus or None, "partition": partition, "output": log,
-             "open-mode": "append", "mail-user": email, "mail-type": email and "END,FAIL,REQUEUE",
+    asked = {"job-name": name, "time": time, "nodes": nodes, "ntasks-per-node": 1,
+             "cpus-per-task": cpus * many, "mem": memory, "gpus-per-node": gpus or None,
+             "partition": partition, "output": log, "open-mode": "append", "mail-user": email,
+             "mail-type": email and "END,FAIL,REQUEUE",
              "signal": f"B:USR1@{grace}" if requeue else None}
     head = [f"#SBATCH --{k}={v}" for k, v in asked.items() if v is not None]
     head.append("#SBATCH --requeue" if requeue else "#SBATCH --no-requeue")
@@ -63,7 +64,8 @@ def _again(line:str)->list[str]:
 # %% ../../nbs/8_using/55_slurm.ipynb #644c5e2d
 def _check(asked:dict)->None:
     "Raise `ValueError` for what Slurm would not read, or would read as something else."
-    shapes = {"name": (r"[\w.-]+", "letters, digits, . _ and -"), "log": (r"[\w.%/~+-]+", "a path without spaces"),
+    shapes = {"name": (r"[\w.-]+", "letters, digits, . _ and -"),
+              "log": (r"[\w.%/~+-]+", "a path without spaces"),
               "time": (r"(\d+-)?\d+(:\d\d){0,2}", "such as 24:00:00, or 2-00:00"),
               "memory": (r"\d+[KMGT]?", "such as 16G"), "partition": (r"[\w.,-]+", "the name of one"),
               "email": (r"[^\s@,;]+@[^\s@,;]+", "an address")}
@@ -93,19 +95,21 @@ def ddpm_slurm(
     grace:int=120, # seconds before the limit at which the training saves and ends
     requeue:bool=True, # start it again after the limit
 )->Path: # the script
-    """Write a batch script for Slurm: a training that saves before its time is over, and goes on in its next turn.
+    """Write a batch script for Slurm: a training that saves before its time is over, and goes on in its next.
 
     Examples:
       ddpm_slurm "ddpm_train zoo/mine" --gpus 4 --time 24:00:00 --email me@example.org
       ddpm_slurm train.py --gpus 8 --nodes 2 --memory 200G --out big.sh --submit
     """
     path = Path(out).expanduser()
-    text = batch_script(shlex.split(run), name, time, cpus, memory, gpus, nodes, email, log, partition, grace, requeue)
+    text = batch_script(shlex.split(run), name, time, cpus, memory, gpus, nodes, email, log, partition, grace,
+                        requeue)
     path.write_text(text, encoding="utf-8"); path.chmod(0o755)
     answer(path)
-    if submit:
-        try: answer(subprocess.run(["sbatch", str(path)], check=True, capture_output=True, text=True).stdout.strip())
-        except FileNotFoundError as e:
-            raise ValueError(f"{path} is written, but there is no sbatch here: hand it in on the cluster") from e
-        except subprocess.CalledProcessError as e: raise ValueError(f"sbatch: {e.stderr.strip()}") from e
+    if not submit: return path
+    try: done = subprocess.run(["sbatch", str(path)], check=True, capture_output=True, text=True)
+    except FileNotFoundError as e:
+        raise ValueError(f"{path} is written, but there is no sbatch here: hand it in on the cluster") from e
+    except subprocess.CalledProcessError as e: raise ValueError(f"sbatch: {e.stderr.strip()}") from e
+    answer(done.stdout.strip())
     return path
