@@ -1789,8 +1789,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'ddpm_edu/training/trackers.py'),
                                             'ddpm_edu.training.trackers._numbers': ( '5_training/trackers.html#_numbers',
                                                                                      'ddpm_edu/training/trackers.py'),
-                                            'ddpm_edu.training.trackers._others': ( '5_training/trackers.html#_others',
-                                                                                    'ddpm_edu/training/trackers.py'),
                                             'ddpm_edu.training.trackers._sheet': ( '5_training/trackers.html#_sheet',
                                                                                    'ddpm_edu/training/trackers.py'),
                                             'ddpm_edu.training.trackers.from_artifact': ( '5_training/trackers.html#from_artifact',

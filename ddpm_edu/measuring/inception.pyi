@@ -1,6 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """Measures in any network's features: `Extractor` is Inception, CLIP or DINO by torch-fidelity; a `Reference`
-holds the features of real images, keeps them in a file, and scores samples by FID or FLD, KID, precision, recall."""
+keeps the features of real images and scores samples: FID or FLD, KID, precision, recall and coverage."""
 from dataclasses import field
 from typing import Any
 import importlib

@@ -237,7 +237,8 @@ class Keeper:
     ):
         self.run, self.path = run, run.path
         self.config = config | ({} if run.config is None else {"config": run.config})
-        self.told:dict[str, Any] = dict(parent=None, command=shlex.join(sys.argv), changed={}, loss_scale=None)
+        self.told:dict[str, Any] = dict(parent=None, command=shlex.join(sys.argv), changed={},
+                                        loss_scale=None)
         self.rows:list[dict[str, Any]] = [] # of the history, not written yet
         self.saved, self.clock, self.trouble = 0, time.monotonic(), False
 

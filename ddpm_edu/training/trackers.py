@@ -14,18 +14,16 @@ import os
 import secrets
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import torch
-
-from ..core import as_int, explain_errors
+from ..core import as_int, explain_errors, warn
 from .checkpoints import save_checkpoint, to_yaml
 from .folders import about
 from .loop import TrainState
+from .scale import main_process
 from .stages import save_samples
 
 # %% ../../nbs/5_training/65_trackers.ipynb #e30d4081
@@ -64,7 +62,7 @@ class _Line:
         try: getattr(self.to, what)(*args)
         except Exception as e:
             self.dead = True
-            warnings.warn(f"{self.to.name} gave up ({e}): training goes on without it", stacklevel=4)
+            warn(f"{self.to.name} gave up ({e}): training goes on without it")
 
 def _begin(to:Tracker, s:TrainState)->_Line:
     "Open a tracker, with the id of before if there is one."
@@ -74,11 +72,6 @@ def _begin(to:Tracker, s:TrainState)->_Line:
     parameters = sum(p.numel() for p in s.model.parameters())
     to.begin(id, first, about(s.model, s.opt) | {"parameters": parameters})
     return _Line(to)
-
-def _others()->bool:
-    "Whether this is one of several processes, and not the one that writes."
-    d = torch.distributed
-    return d.is_available() and d.is_initialized() and d.get_rank() > 0
 
 # %% ../../nbs/5_training/65_trackers.ipynb #0eb08cdc
 def _numbers(s:TrainState, losses:list[float], measured:bool=True)->dict[str, float]:
@@ -99,7 +92,7 @@ def _keep(line:_Line, s:TrainState, whole:bool)->None:
             if whole: line("keep", save_checkpoint(folder, s), "checkpoint"); return
             (s.ema or s.model).save(path := Path(folder)/"model.safetensors")  # type: ignore[operator]
             line("keep", path, "model")
-        except OSError as e: warnings.warn(f"{e}: it is not sent to {line.to.name}", stacklevel=3)
+        except OSError as e: warn(f"{e}: it is not sent to {line.to.name}")
 
 # %% ../../nbs/5_training/65_trackers.ipynb #a4c50152
 def track(
@@ -115,7 +108,7 @@ def track(
     """Let a training be watched from elsewhere. Raises `ValueError` for what the tracker cannot keep, and
     whatever the tracker raises when it is opened."""
     asked = _asked(to, dict(metrics=metrics, samples=samples, checkpoints=checkpoints), final)
-    if not asked or _others(): yield from states; return
+    if not asked or not main_process(): yield from states; return
     line, s, losses, failed, due = None, None, [], True, lambda every: every and s and s.step % every == 0
     try:
         for s in states:
