@@ -24,5 +24,6 @@ setup(
                     for extra in ("solvers", "clip", "hub", "serve", "docs", "dev")},
     entry_points={"console_scripts": lines("console_scripts"), "nbdev": ["ddpm_edu = ddpm_edu._modidx:d"]},
     packages=find_packages(include=["ddpm_edu", "ddpm_edu.*"]),
-    package_data={"ddpm_edu": ["assets/*", "pretrained/**/*", "configs/*", "py.typed", "**/*.pyi"]}, zip_safe=False,
+    package_data={"ddpm_edu": ["assets/*", "pretrained/**/*", "configs/*", "py.typed", "**/*.pyi"]},
+    zip_safe=False,
 )

@@ -51,6 +51,7 @@ from .optimizers import clipped as clipped
 from .checkpoints import pack as pack
 from .checkpoints import unpack as unpack
 from .checkpoints import to_yaml as to_yaml
+from .checkpoints import yaml_trouble as yaml_trouble
 from .checkpoints import from_yaml as from_yaml
 from .checkpoints import point_latest as point_latest
 from .checkpoints import save_checkpoint as save_checkpoint

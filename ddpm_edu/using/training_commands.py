@@ -59,7 +59,7 @@ def _free(place:Path)->Path: # the first folder of this name that is not there
     names = [place, *(place.with_name(f"{place.name}-{k}") for k in range(2, 10_000))]
     return next(p for p in names if not p.exists())
 
-# %% ../../nbs/8_using/30_training_commands.ipynb #12d8df87
+# %% ../../nbs/8_using/30_training_commands.ipynb #24e1eaec
 @command
 def ddpm_train(
     run:str|None=None, # a run; the one that was trained last, if left out
@@ -81,7 +81,8 @@ def ddpm_train(
     if (place/"state.yaml").is_file(): place = place.parent                                 # of a checkpoint
     training, seen = from_config(place, *settings, device=as_device(device)), dict(began=False, stopped=False)
     try: log = training.fit(place, [partial(_watched, seen=seen)])
-    except (RuntimeError, FloatingPointError, ValueError) as e: raise _mendable(e, place, settings) from e
+    except (RuntimeError, FloatingPointError, ValueError) as e:
+        raise _mendable(e, place, training.config, settings) from e
     if not seen["began"]: print(f"{place} has used up its budget, {_budget(training.config)}: give it more, "
                                 f"such as train.steps={2 * max(1, log['steps'])}")
     answer(linked(place))
@@ -92,17 +93,22 @@ def _watched(states:Any, seen:dict[str, bool])->Any: # the same; notes whether t
         for s in states: seen["began"] = True; yield s
     except GeneratorExit: seen["stopped"] = True; raise
 
-# %% ../../nbs/8_using/30_training_commands.ipynb #643e7205
+# %% ../../nbs/8_using/30_training_commands.ipynb #ed4970b9
 def _budget(c:Any)->str: # of a configuration, in words
     given = {k: getattr(c.train, k) for k in ("steps", "epochs", "minutes")}
     return " or ".join(f"{v:g} {k}" for k, v in given.items() if v is not None)
 
-def _mendable(e:Exception, place:Path, settings:tuple[str, ...])->Exception:
+def _mendable(e:Exception, place:Path, now:Any, settings:tuple[str, ...])->Exception:
     "An error as one that a user of the shell can mend."
+    from ddpm_edu.models.files import as_plain
+    from ddpm_edu.training.config import read_config
+    from ddpm_edu.training.folders import changes
     if "was begun with" in str(e):
-        why = str(e).partition(": go on with")[0].removeprefix(f"{place} ")
-        return ValueError(f"{place} {why}. Another run can begin with what this one has learned: ddpm_init "
-                          f"{place} {_free(place)} train.start={place} {' '.join(settings)}")
+        found = changes(as_plain(read_config(place), "settings"), as_plain(now, "settings"))
+        told = ", ".join(f"{k}={a!r:.60} (now {b!r:.60})" for k, (a, b) in found.items())
+        why = f"{place} was begun with {told}" if told else str(e).partition(": go on with")[0]
+        return ValueError(f"{why}. Another run can begin with what this one has learned: ddpm_init "
+                          f"{place} {_free(place)} train.start={place} {' '.join(settings)}".strip())
     ours = isinstance(e, FloatingPointError | ValueError) or "is being trained" in str(e)
     return ValueError(str(e)) if ours else e
 
