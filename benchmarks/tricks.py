@@ -10,8 +10,9 @@ into steps once, by timing some steps with and without self-conditioning (`plan.
 training of a kind gets as many. A training gives two lines of the table: the weights as they are at the end,
 and their average.
 
-Besides all combinations there are trainings with other seeds, for the chance that is in a training, and with
-a constant learning rate, since the usual one falls to zero and leaves little to average.
+Besides all combinations (save one that cannot work) there are trainings with other seeds, for the chance
+that is in a training, and with a constant learning rate, since the usual one falls to zero and leaves little
+to average.
 
 Runs go to OUT, lines to benchmarks/results/tricks.csv, samples to tricks.png beside it. What is on record is
 left out and a run that was killed goes on, so it can be killed and started again.
@@ -50,7 +51,8 @@ class Trick(NamedTuple):
         return "-".join([self.objective, self.weighting, *more, *[str(self.seed)] * bool(self.seed)])
 
 
-GRID = [Trick(o, w, s) for w, s, o in product(("plain", "min_snr"), (False, True), ("eps", "x0", "v"))]
+GRID = [Trick(o, w, s) for w, s, o in product(("plain", "min_snr"), (False, True), ("eps", "x0", "v"))
+        if (o, w, s) != ("eps", "min_snr", True)]  # `eps` fails with self-conditioning, see its plain row
 BESIDE = [Trick("v", "plain", False, "constant"), *(Trick("v", "plain", False, seed=k) for k in (1, 2))]
 TRICKS = {t.name: t for t in [*GRID, *BESIDE]}
 
