@@ -373,7 +373,8 @@ def warn(
     message:str, # one sentence
 )->None:
     "A `UserWarning` at the line that called the package."
-    frame, level = sys._getframe(1), 2
+    frame:Any = sys._getframe(1)
+    level = 2
     while frame and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)

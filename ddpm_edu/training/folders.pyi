@@ -133,6 +133,8 @@ class Keeper():
     run: Run
     path: Any
     config: Any
+    told: dict[str, Any]
+    rows: list[dict[str, Any]]
     saved: int
     clock: Any
     trouble: bool

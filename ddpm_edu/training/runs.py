@@ -99,9 +99,10 @@ def fit(
         if keeper: start = keeper.begin(model, opt, log)
         if scaling:
             until_then.enter_context(products(scaling.scale.tf32))
-            start = scaling.begin(model, opt, start, keeper and keeper.told)
+            start = scaling.begin(model, opt, start, keeper.told if keeper else None)
             if main and hasattr(model, "data_shape"):
-                told = estimate(model, batch_size, _steps(done), accumulate, bool(average), scaling)
+                told = estimate(model, batch_size, _steps(done), accumulate,  # type: ignore[arg-type]
+                                bool(average), scaling)
                 print(told, flush=True)
         finished = start is not None and done(start) >= 1
         states:Iterator[TrainState] = iter(()) if finished else train(

@@ -256,7 +256,7 @@ def _begin(self:Scaling, model:nn.Module, opt:torch.optim.Optimizer, start:Train
     if self.main: return start
     if told["opt"]: take_up(opt, SimpleNamespace(  # type: ignore[arg-type]
         opt=unpack(told["opt"], told["tensors"]), path="the main process"))
-    set_random_state(self._random(told["random"]))
+    set_random_state(self._random(told["random"]))  # type: ignore[arg-type]
     if "start" not in told: return None
     place = Place(*told["place"][:2], *map(self._random, told["place"][2:]))
     return TrainState(**dict(zip(_TOLD, told["start"])), model=model, opt=opt, place=place)
@@ -380,7 +380,7 @@ def products(
     tf32:bool|None, # let NVIDIA's GPUs multiply float32 in a shorter format; `None`: as it is
 )->Iterator[None]:
     "Set how matrix products and convolutions in float32 are computed, for a while."
-    places = torch.backends.cuda.matmul, torch.backends.cudnn
+    places:Any = torch.backends.cuda.matmul, torch.backends.cudnn
     before = [p.allow_tf32 for p in places]
     try:
         if tf32 is not None:

@@ -73,6 +73,7 @@ class Scaling():
     over: Any
     idle: bool
     words: int
+    cut: tuple[int, int] | None
     def __init__(self,
         scale:Scale, # what was asked
         device:torch.device|str|None=None, # where to; each process has its own, if there are several
