@@ -36,13 +36,14 @@ def ddpm_init(
     from ddpm_edu.training.config import config_names, read_config
     from ddpm_edu.using.build import from_config
     from ddpm_edu.using.shell import as_device
+    config = str(config)
     elsewhere = config in config_names() or Path(config).exists() or not _is_run(ZOO/config)
     try: c = read_config(config if elsewhere else ZOO/config, *settings)
     except FileNotFoundError as e:
         if not Path(config).is_dir(): raise
         raise FileNotFoundError(f"{config} is no run; for a folder of pictures: ddpm_init folder "
                                 f"data.dataset={config}") from e
-    place = Path(run) if run else _free(ZOO/c.name)
+    place = Path(str(run)) if run else _free(ZOO/c.name)
     if _is_run(place):
         raise ValueError(f"{place} is a run already: ddpm_train goes on with it; name another folder")
     training = from_config(c, device=as_device(device))
