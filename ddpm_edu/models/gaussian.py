@@ -21,7 +21,7 @@ from ..denoising.samplers import ddim, ddpm, trajectory
 from ..denoising.schedules import SIGMA_GRIDS, diffusion_buffers, spaced_timesteps
 from ..denoising.terminal_snr import from_infinity
 from ..networks.blocks import KeepsPrecision
-from .base import DenoisingModel, evaluating
+from .base import DenoisingModel, evaluating, thresholded
 from .files import unwrapped
 from .objectives import LOSSES, get_objective, loss_weights, named
 
@@ -177,11 +177,12 @@ def p_losses(self:GaussianDiffusion,
 
 @patch
 def _shown(self:GaussianDiffusion, xt:Tensor, t:Tensor, a:Tensor, s:Tensor, cond:dict[str, Any])->Tensor:
-    "What the network is shown in training; with self-conditioning every other batch has a guess of its own."
+    """What the network is shown in training; with self-conditioning every other batch has a guess of its own,
+    cut off as in sampling."""
     if not self.self_condition or torch.rand(()) >= .5: return self.beside(xt, None)
-    with torch.no_grad():
-        guess = get_objective(self.objective).to_x0(xt, self.ask(self.beside(xt, None), t, **cond), a, s)
-    return self.beside(xt, guess)
+    def guess(*_:Any)->Tensor:
+        return get_objective(self.objective).to_x0(xt, self.ask(self.beside(xt, None), t, **cond), a, s)
+    with torch.no_grad(): return self.beside(xt, thresholded(guess, self.threshold)(xt, s))
 
 # %% ../../nbs/4_models/40_gaussian.ipynb #c3ef5b28
 @patch

@@ -14,7 +14,7 @@ from ..denoising.samplers import ddim, ddpm, trajectory
 from ..denoising.schedules import SIGMA_GRIDS, diffusion_buffers, spaced_timesteps
 from ..denoising.terminal_snr import from_infinity
 from ..networks.blocks import KeepsPrecision
-from .base import DenoisingModel, evaluating
+from .base import DenoisingModel, evaluating, thresholded
 from .files import unwrapped
 from .objectives import LOSSES, get_objective, loss_weights, named
 
@@ -100,7 +100,8 @@ class GaussianDiffusion(KeepsPrecision, DenoisingModel):
         "The training loss at given steps and noise (Ho et al. 2020, eq. 14, for the objective `eps`)."
         ...
     def _shown(self:GaussianDiffusion, xt:Tensor, t:Tensor, a:Tensor, s:Tensor, cond:dict[str, Any])->Tensor:
-        "What the network is shown in training; with self-conditioning every other batch has a guess of its own."
+        """What the network is shown in training; with self-conditioning every other batch has a guess of its own,
+        cut off as in sampling."""
         ...
     def loss(self:GaussianDiffusion,
         x0:Tensor, # `[B, ...]` clean data in [-1, 1]

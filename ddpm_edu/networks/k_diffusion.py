@@ -67,7 +67,8 @@ _LEAST = dict(in_channels=1, T=2, mapping_dim=2, augment_dim=0, mapping_cond_dim
 @patch
 def _check(self:KDiffusionUNet)->None:
     "Raise `ValueError` that names an argument that is not possible."
-    for name, least in _LEAST.items(): setattr(self, name, as_int(getattr(self, name), name, least, most=2**20))
+    for name, least in _LEAST.items():
+        setattr(self, name, as_int(getattr(self, name), name, least, most=2**20))
     for name, least in dict(channels=1, depths=1, attention_levels=0, cross_attention_levels=0).items():
         most = 1000 if name == "depths" else 2**20
         setattr(self, name, [as_int(v, f"each of the {name}", least, most=most) for v in getattr(self, name)])

@@ -80,7 +80,8 @@ class TrainConfig:
     epochs:float|None = key(None, "passes over the data", 1e-9, 1e9)
     minutes:float|None = key(None, "of training, by the clock", 1e-9, 1e9)
     batch_size:int = key(64, "samples a step", 1)
-    precision:str|None = key(None, "within the network: bf16 or fp16; null: as the weights", choose=PRECISIONS)
+    precision:str|None = key(None, "within the network: bf16 or fp16; null: as the weights",
+                             choose=PRECISIONS)
     threads:int|str|None = key(None, "of the processor; auto: as many as help; null: as torch has it", 1,
                                choose=["auto"])
     accumulate:int = key(1, "parts that a batch is computed in, to save memory", 1)
