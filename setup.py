@@ -20,8 +20,8 @@ setup(
     long_description=(here/"README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     classifiers=lines("classifiers"), install_requires=lines("requirements"),
-    extras_require={extra: lines(f"{extra}_requirements")
-                    for extra in ("solvers", "clip", "hub", "serve", "scale", "docs", "dev")},
+    extras_require={key.removesuffix("_requirements"): lines(key)
+                    for key in package if key.endswith("_requirements")},
     entry_points={"console_scripts": lines("console_scripts"), "nbdev": ["ddpm_edu = ddpm_edu._modidx:d"]},
     packages=find_packages(include=["ddpm_edu", "ddpm_edu.*"]),
     package_data={"ddpm_edu": ["assets/*", "pretrained/**/*", "configs/*", "py.typed", "**/*.pyi"]},

@@ -3,4 +3,4 @@ import sys
 
 from ddpm_edu.using.all_commands import ddpm_help
 
-sys.exit(ddpm_help.main())
+sys.exit(ddpm_help.main())  # type: ignore[attr-defined]

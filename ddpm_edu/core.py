@@ -7,7 +7,7 @@ that samplers yield, `write_file` (whole or not there) and `progress_bar`."""
 # %% auto #0
 __all__ = ['IN_TEST', 'PACKAGE', 'as_int', 'as_float', 'default_device', 'set_seed', 'hash_seed', 'SeededNoise',
            'randn_like_seeded', 'expand', 'to_unit', 'from_unit', 'to_uint8', 'from_uint8', 'check_range', 'Step',
-           'write_file', 'progress_bar', 'ArgumentError', 'explain_errors']
+           'write_file', 'progress_bar', 'ArgumentError', 'explain_errors', 'warn']
 
 # %% ../nbs/0_ground/10_core.ipynb #ae4c1ce9
 import contextlib
@@ -26,6 +26,7 @@ import secrets
 import stat
 import sys
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -366,6 +367,17 @@ def explain_errors(
         for name, f in list(vars(cls).items()):
             if ours(f) and name != "forward" and (name == "__init__" or name[0] != "_"):
                 setattr(cls, name, _explained(f))
+
+# %% ../nbs/0_ground/10_core.ipynb #7784258f
+def warn(
+    message:str, # one sentence
+)->None:
+    "A `UserWarning` at the line that called the package."
+    frame:Any = sys._getframe(1)
+    level = 2
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 # %% ../nbs/0_ground/10_core.ipynb #76a10250
 explain_errors(__name__)

@@ -29,7 +29,8 @@ GaussianDiffusion.sample GaussianDiffusion.save KarrasDiffusion.save GaussianDif
 # what fetches, waits for somebody or trains for minutes by itself
 SKIP = """
 fetch hub_data run_demo main open_clip_encoders train_lenet draw score sheet cifar10 flowers102 pokemon
-sprite_files idx_data explore cache_folder""".split()
+sprite_files idx_data fashion explore cache_folder ddpm_serve ddpm_demo ddpm_eval nbdev_main
+run_command""".split()
 LIMIT = 10                                                                # seconds
 # whose infinity says what is so: the ratio of signal to no noise at all
 INFINITE = ["snr"]

@@ -276,7 +276,8 @@ def test_the_demonstration(tmp_path):
     run = shell("ddpm_demo --images 64 --scored 0 --steps 2 --out demo", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     files = [tmp_path/p for p in run.stdout.split()]
-    assert [p.name for p in files] == "shipped.png digits.safetensors digits.png reverse.png reverse.gif".split()
+    names = ["shipped.png", "digits.safetensors", "digits.png", "reverse.png", "reverse.gif"]
+    assert [p.name for p in files] == names
     assert all(p.exists() for p in files) and "THESE ARE NO DIGITS YET" in run.stderr
     (tmp_path/"file").write_text("")
     assert "cannot write into" in refused(shell("ddpm_demo --out file", cwd=tmp_path))

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 
 import configs
 import numpy as np
@@ -200,6 +201,28 @@ def test_a_network_alone_may_be_changed_from_the_command_line():
     assert c.model == {"class": "GaussianDiffusion", "self_condition": True}
     args = network_arguments(c, (3, 32, 32))
     assert (args["in_channels"], args["out_channels"], args["T"]) == (6, 3, 1000)
+
+
+def test_the_line_of_overrides_that_was_asked_for(made_up):
+    "Another set, another size, self-conditioning: what follows from them follows."
+    root, _ = made_up
+    t = from_config("julia_digits", "train.lr=1e-3", "model.self_condition=true",
+                    f"data.path={root/'hub.parquet'}", "data.dataset=cifar10", "data.image_size=32",
+                    "data.valid=0", "data.options.cache=false", "network.model_channels=8",
+                    "train.steps=1", "train.batch_size=4", device="cpu")
+    assert t.fit()["steps"] == 1 and t.model.net.in_channels == 6 and t.model.data_shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_an_archive_is_data_with_its_folders_as_classes_if_wanted(made_up, tmp_path, labels):
+    root, _ = made_up
+    archive = shutil.make_archive(str(tmp_path/"pictures"), "zip", root/"pictures")
+    t = from_config("folder", f"data.dataset={archive}", "data.options={cache: false}",
+                    "network.model_channels=8", "train.steps=1", "train.batch_size=4",
+                    f"data.labels={str(labels).lower()}", device="cpu")
+    assert len(t.data) == 12 and t.fit()["steps"] == 1
+    assert t.model.net.num_classes == 2 * labels
+    assert t.model.card.get("classes") == (["a", "b"] if labels else None)
 
 
 def test_a_run_that_was_begun_by_hand_has_no_configuration(tmp_path):

@@ -20,7 +20,8 @@ from ddpm_edu import GaussianDiffusion, KarrasDiffusion, PointNet, TensorData, U
 from ddpm_edu import linear_beta_schedule, spiral, three_shapes
 from ddpm_edu.data import Augmented, flips
 from ddpm_edu.models import checkpoints_of, linked
-from ddpm_edu.training import Run, adam, clipped, optimizer, read_checkpoint, read_history
+from ddpm_edu.training import Run, Scale, adam, clipped, optimizer, read_checkpoint, read_history
+from ddpm_edu.training import read_measured
 
 CPU = dict(device="cpu")
 
@@ -69,7 +70,7 @@ KINDS = {
     "averages now and then": (points, lambda: spiral(100), dict(average=lambda k: .9 if k % 3 == 0 else 1.)),
     "rate of steps": (points, lambda: spiral(100), dict(rate="inverse")),
     "images and labels": (pictures, images, {}),
-    "in parts": (pictures, images, dict(accumulate=3)),
+    "in parts": (pictures, images, dict(scale=Scale(accumulate=3))),
     "a loader that shuffles": (pictures, loader, {}),
     "a list of batches": (points, lambda: [torch.full((4, 2), v) for v in (-.5, 0., .5)], {}),
     "augmented": (lambda: GaussianDiffusion(unet(augment_dim=1), linear_beta_schedule(50), (1, 8, 8)),
@@ -123,6 +124,23 @@ def test_a_budget_in_epochs_and_validation_survive(tmp_path):
     m, again = trained(run=tmp_path/"a")
     assert equal(whole.state_dict(), m.state_dict()) and log["val_loss"] == again["val_loss"] != []
     assert [r[0] for r in read_history(tmp_path/"a/history.csv")] == list(range(1, 22))
+
+
+def test_a_stage_that_draws_random_numbers_and_measures_survives_too(tmp_path):
+    def draws(states):
+        for s in states:
+            s.kept["seen"] = s.kept.get("seen", 0) + 1
+            if s.step % 2 == 0: s.measured["drawn"] = torch.rand(()).item()
+            yield s
+    def trained(*more, **how):
+        set_seed(1); m = points()
+        return m, fit(m, spiral(100), steps=12, batch_size=16, stages=[draws, *more], **CPU, **how)
+    whole, log = trained()
+    trained(stop_at(5), run=Run(tmp_path/"a", every=2)); trained(stop_at(8), run=Run(tmp_path/"a", every=2))
+    m, again = trained(run=tmp_path/"a")
+    assert equal(whole.state_dict(), m.state_dict()) and log["measured"] == again["measured"]
+    assert read_measured(tmp_path/"a/history.csv") == log["measured"] and len(log["measured"]["drawn"]) == 6
+    assert read_checkpoint(tmp_path/"a").state["kept"] == {"seen": 12}
 
 
 def test_any_checkpoint_can_be_drawn_from(tmp_path):
@@ -205,7 +223,8 @@ def test_where_there_are_no_links_a_text_file_does(tmp_path, monkeypatch):
 CHANGED = {"batch_size=16": dict(batch_size=8), "seed=0": dict(seed=1), "lr": dict(lr=.1),
            "rate=": dict(rate="cosine"),
            "data.items=100": dict(data=three_shapes(40)), "net.width=8": dict(model=points(PointNet(50, 4))),
-           "model.objective": dict(model=points(objective="v")), "accumulate=1": dict(accumulate=2),
+           "model.objective": dict(model=points(objective="v")),
+           "accumulate=1": dict(scale=Scale(accumulate=2)),
            "steps=4": dict(steps=3)}
 
 

@@ -147,7 +147,7 @@ def test_the_obvious_line_starts_one_process_and_that_is_said(tmp_path):
 PARTS = """
 out, kind, dtype, parts = sys.argv[1:5]
 model, data = make(kind, dtype)
-log = fit(model, data, steps=8, batch_size=16, accumulate=int(parts), device="cpu")
+log = fit(model, data, steps=8, batch_size=16, scale=Scale(accumulate=int(parts)), device="cpu")
 keep(out, model, log)
 """
 

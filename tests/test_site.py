@@ -165,6 +165,12 @@ def test_pictures_say_what_they_show(book):
     assert len(alternative(long)) <= 220 and alternative(long).endswith("The last one stays.")
 
 
+def test_a_table_that_a_cell_writes_is_a_table(book):
+    shown = {"text/markdown": "| a |\n| --- |\n| `b` |", "text/plain": "<Markdown object>"}
+    page = book(code("table()", dict(output_type="display_data", data=shown)))
+    assert "\n| a |\n| --- |\n| `b` |" in page and "object" not in page
+
+
 def test_a_panel_is_named_and_a_progress_bar_is_not_shown(book):
     widget = lambda text: dict(data={"application/vnd.jupyter.widget-view+json": {}, "text/plain": text})
     assert '<p class="panel">' in book(code("a", widget("HBox(children=(Image()))")))

@@ -12,28 +12,29 @@ wherever `fashion()` finds it.
 The averaged weights go to OUT/NAME.safetensors, in half precision, with a card; what is scored is that file.
 A line for each score is added to benchmarks/results/recipes.csv, and twenty samples lie beside it as a
 picture; lines that are there are not made anew. Kill it at any moment and start it again: it goes on from the
-last finished epoch. `--minutes` are minutes of training by the clock, whatever else the machine does
-meanwhile, or with `--processor` those that the processor worked for it; the number of images that were seen
-is in the card. With OMP_NUM_THREADS=1 it leaves a core for other work. `--ship` copies the weights into the
-package, with their scores in the card.
+last checkpoint of its run, OUT/NAME. `--minutes` are minutes of training by the clock, whatever else the
+machine does meanwhile, or with `--processor` as many steps as the processor makes in them when nothing else
+wants it, by the first sixty; the number of images that were seen is in the card. With OMP_NUM_THREADS=1 it
+leaves a core for other work. `--ship` copies the weights into the package, with their scores in the card.
 """
 import argparse
 import ast
 import csv
 import json
-import os
 import shlex
 import sys
 import time
 from copy import deepcopy
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
 from ddpm_edu import GaussianDiffusion, KarrasDiffusion, TensorData, UNet, cosine_beta_schedule, digits
-from ddpm_edu import fashion, grid, load, muon, save_image, set_seed
+from ddpm_edu import fashion, fit, grid, load, muon, save_image, set_seed
+from ddpm_edu.core import write_file
 from ddpm_edu.models import PRETRAINED, SAMPLED, Sampling
-from ddpm_edu.training import adam, ema_decay, train
+from ddpm_edu.training import Run, adam, ema_decay, train, trapezoid
 from ddpm_edu.measuring import fld_interval
 
 START = dict(model="eps", channels=16, multipliers=[1, 2, 4],
@@ -87,52 +88,37 @@ def data_of(c:dict, a:argparse.Namespace)->tuple[TensorData, str]:
     return digits(full=bool(a.folder), path=a.folder), told
 
 
-def keep(path:Path, what:dict)->None:
-    "Write beside, then rename: the old file stays until the new one is complete."
-    torch.save(what, tmp := path.with_name("." + path.name)); os.replace(tmp, path)
+def planned(model:GaussianDiffusion|KarrasDiffusion, data:TensorData, c:dict, a:argparse.Namespace)->int:
+    "Steps of a training by the processor's minutes: measured once on a copy, and kept beside the run."
+    kept = a.out / f"{a.name}.steps"
+    if kept.exists(): return int(kept.read_text())
+    states, took = train(deepcopy(model), data, batch_size=c["batch"]), []
+    for _ in range(60):
+        at = time.process_time(); next(states); took.append(time.process_time() - at)
+    steps = round(60 * a.minutes / (sum(took[10:]) / 50))
+    write_file(kept, str(steps).encode())
+    return steps
 
 
 def trained(name:str, c:dict, a:argparse.Namespace)->Path:
     "The weights of a recipe, from the file or from a training, which goes on where it was interrupted."
-    final, state = a.out / f"{name}.safetensors", a.out / f"{name}.pt"
+    final = a.out / f"{name}.safetensors"
     if final.exists(): return final
     a.out.mkdir(parents=True, exist_ok=True)
-    model = model_of(c)
-    if a.go_on: model.net.load_state_dict(load(a.go_on).net.state_dict())
-    mean = deepcopy(model).eval().requires_grad_(False)
+    model, (data, told) = model_of(c), data_of(c, a)
     opt = muon(model, c["lr"], c["adam_lr"]) if c["opt"] == "muon" else adam(model, c["lr"])
-    base, at = [g["lr"] for g in opt.param_groups], dict(epoch=0, steps=0, images=0, seconds=0.)
-    if state.exists():
-        old = torch.load(state, weights_only=True)
-        model.load_state_dict(old["model"]); mean.load_state_dict(old["mean"])
-        opt.load_state_dict(old["opt"])
-        torch.set_rng_state(old["rng"]); at = old["at"]
-    (data, told), done, losses, clock = (data_of(c, a),
-                                         0., [], time.process_time if a.processor else time.perf_counter)
-    print(f"{name}: {sum(p.numel() for p in model.parameters()):,} parameters, {at['images']:,} images seen",
-          flush=True)
-    while done < 1:
-        before, began = dict(at), clock()
-        for s in train(model, data, batch_size=c["batch"], seed=at["epoch"], opt=opt):
-            at |= dict(steps=before["steps"] + s.step, images=before["images"] + s.images,
-                       seconds=before["seconds"] + clock() - began)
-            now = [p.detach() for p in model.parameters()]
-            torch._foreach_lerp_(list(mean.parameters()), now, 1 - ema_decay(at["steps"], c["ema"], .75))
-            done = at["seconds"] / (60 * a.minutes) if a.minutes else at["images"] / a.images
-            speed = min(1., (at["steps"] + 1) / c["warmup"],
-                        max(0., 1 - done) / max(1e-9, 1 - c["hold"]) if c["hold"] < 1 else 1.)
-            for g, lr in zip(opt.param_groups, base): g["lr"] = lr * speed
-            losses.append(s.loss)
-            if done >= 1 or s.images + c["batch"] > len(data): break
-        at["epoch"] += 1
-        keep(state, dict(model=model.state_dict(), mean=mean.state_dict(),
-                         opt=opt.state_dict(), rng=torch.get_rng_state(), at=at))
-        loss, losses = sum(losses) / len(losses), []
-        print(f"epoch {at['epoch']}: loss {loss:.4f}, "
-              f"{at['images'] / at['seconds']:.0f} images/s, {done:.0%}", flush=True)
-    return mean.save(final, torch.float16, data=told,
-                     recipe={k: v for k, v in c.items() if k != "data"}, images=at["images"],
-                     seconds=round(at["seconds"]), threads=torch.get_num_threads(), command=command(name, a))
+    print(f"{name}: {sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
+    budget = dict(minutes=a.minutes) if a.minutes else dict(steps=-(-a.images // c["batch"]))
+    if a.minutes and a.processor: budget = dict(steps=planned(model, data, c, a))
+    set_seed(c["seed"])
+    log = fit(model, data, **budget, batch_size=c["batch"], opt=opt,
+              average=partial(ema_decay, max_decay=c["ema"], power=.75) if c["ema"] else False,
+              rate=partial(trapezoid, warmup=c["warmup"], hold=c["hold"]),
+              run=Run(a.out / name, minutes=5, keep=1, start=a.go_on))
+    return model.save(final, torch.float16, data=told,
+                      recipe={k: v for k, v in c.items() if k != "data"}, images=log["images"],
+                      seconds=round(log["seconds"]), threads=torch.get_num_threads(),
+                      command=command(name, a))
 
 
 def command(name:str, a:argparse.Namespace)->str:

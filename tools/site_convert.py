@@ -150,6 +150,7 @@ class Site:
                 k += 1
             elif "application/vnd.jupyter.widget-view+json" in data:
                 if "children=" in text: shown.append(PANEL)     # a progress bar says nothing any more
+            elif "text/markdown" in data: shown.append(self.prose(key, "".join(data["text/markdown"]), set()))
             elif text: shown.append(fenced(text, "{.text .output}"))
         return "\n\n".join(shown)
 

@@ -59,6 +59,8 @@ def attributes(node:ast.ClassDef)->dict[str, str]:
         if not isinstance(f, ast.FunctionDef) or f.name not in ("__init__", "__post_init__"): continue
         typed = {a.arg: ast.unparse(a.annotation) for a in [*f.args.args, *f.args.kwonlyargs] if a.annotation}
         for s in ast.walk(f):
+            if isinstance(s, ast.AnnAssign) and ast.unparse(s.target).startswith("self."):
+                found.setdefault(ast.unparse(s.target)[5:], ast.unparse(s.annotation))
             if not isinstance(s, ast.Assign): continue
             for target in s.targets:
                 many = isinstance(target, ast.Tuple)

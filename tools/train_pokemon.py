@@ -17,8 +17,8 @@ and last layer, and a class of a coarser label lends its vector to all finer one
 start with a learning rate that is lower.
 
 The optimiser is Muon, or Adam with `--opt adam`, whose gradients are clipped to norm 1: without, at a
-learning rate of 0.002, the training blew up after 900 steps. Should a round still end with a loss above 5, it
-is not saved and the script stops.
+learning rate of 0.002, the training blew up after 900 steps. Should a round still end with a loss above 5,
+the script stops, and the checkpoint before it is the last.
 
 Kill it at any moment and start it again: it goes on from the last finished round of 250 steps. `--minutes`
 are minutes of training by the clock, whatever else the machine does meanwhile. It trains on
@@ -28,31 +28,28 @@ step, each with --batch images of its own: `OMP_NUM_THREADS=1 torchrun --nproc-p
 tools/train_pokemon.py --batch 32 …`. On two cores that trains faster than one process with two threads
 (RECIPES.md).
 
-In OUT: state.pt (everything), log.csv (a line a round), model.safetensors (the averaged weights in half
-precision, what `load` opens, written every --save rounds and at the end), and samples.png with it. `--ship`
-copies the weights into the package, and log.csv to benchmarks/results/pokemon_log.csv.
+OUT is a run (checkpoints, history.csv), and holds besides log.csv (a line a round), model.safetensors (the
+averaged weights in half precision, what `load` opens, written every --save rounds and at the end), and
+samples.png with it. `--ship` copies the weights into the package, and log.csv to
+benchmarks/results/pokemon_log.csv.
 """
 import argparse
-import csv
-import itertools
-import os
 import shutil
-from collections.abc import Callable
-from copy import deepcopy
+from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as dist
-from ddpm_edu import Augmented, KarrasDiffusion, UNet, creatures, default_device, load, muon, pokemon
+from ddpm_edu import Augmented, KarrasDiffusion, UNet, creatures, fit, load, muon, pokemon
 from ddpm_edu import save_image, set_seed
+from ddpm_edu.core import write_file
 from ddpm_edu.data import flips, hues, shifts
 from ddpm_edu.networks import PreActBlock
 from ddpm_edu.models import PRETRAINED, Sampling
-from ddpm_edu.training import adam, ema_decay, train, validation_loss
+from ddpm_edu.training import Run, TrainState, adam, clipped, ema_decay, main_process, processes, trapezoid
+from ddpm_edu.training import validation_loss
 from ddpm_edu.sprites import HalfColourDiffusion, Sprites, from_half_colour, to_half_colour
 from torch.nn import functional as F
 
@@ -127,51 +124,7 @@ def model_of(a:argparse.Namespace, data:Sprites, augment_dim:int)->KarrasDiffusi
 
 def optimiser(model:KarrasDiffusion, a:argparse.Namespace)->torch.optim.Optimizer:
     "Muon, or Adam with clipped gradients."
-    if a.opt == "muon": return muon(model, a.lr, adam_lr=2e-3)
-    opt = adam(model, a.lr)
-    opt.register_step_pre_hook(lambda *_: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.) and None)
-    return opt
-
-
-def together(opt:torch.optim.Optimizer, model:torch.nn.Module)->None:
-    "Have all processes step with the mean of their gradients."
-    step = opt.step
-    def averaged(*args:object, **options:object)->object:
-        for p in model.parameters():
-            if p.grad is not None: dist.all_reduce(p.grad); p.grad /= dist.get_world_size()
-        return step(*args, **options)
-    opt.step = averaged
-
-
-def agreed(value:float)->float:
-    "What the first process says."
-    if not dist.is_initialized(): return value
-    dist.broadcast(said := torch.tensor(value, dtype=torch.float64), 0)
-    return said.item()
-
-
-def keep(path:Path, save:Callable[[Path], object])->None:
-    "Write beside, then rename: the old file stays until the new one is complete."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save(tmp := path.with_name("." + path.name)); os.replace(tmp, path)
-
-
-def run_round(model:KarrasDiffusion, mean:KarrasDiffusion,
-              opt:torch.optim.Optimizer, data:Augmented, a:argparse.Namespace, at:dict)->dict:
-    """Some steps, with averaged weights and the learning rate of the moment: up, flat, and down to zero at
-    the end. Where we are then."""
-    pairs, losses = ([p.detach() for p in mean.parameters()], [p.detach() for p in model.parameters()]), []
-    steps = train(model, data, batch_size=a.batch, seed=1000 * (at["steps"] // ROUND) + a.rank,
-                  opt=opt, channels_last=not a.bf16)
-    for s in itertools.islice(steps, ROUND):
-        torch._foreach_lerp_(*pairs, 1 - ema_decay(at["steps"] + s.step, a.decay, .75))
-        losses.append(s.loss); done = agreed((at["seconds"] + s.seconds) / a.minutes / 60)
-        for g, lr in zip(opt.param_groups, a.rates):
-            g["lr"] = lr * min(1., (at["steps"] + s.step) / 200, max(0., 1 - done) / (1 - a.hold))
-        if done >= 1: break
-    return dict(steps=at["steps"] + s.step, images=at["images"] + a.processes * s.images,
-                seconds=at["seconds"] + s.seconds, done=done,
-                loss=agreed(sum(losses) / len(losses)))
+    return muon(model, a.lr, adam_lr=2e-3) if a.opt == "muon" else clipped(adam(model, a.lr), 1.)
 
 
 def show(model:KarrasDiffusion, path:Path, labels:list[int]|None)->None:
@@ -191,53 +144,51 @@ def ship(a:argparse.Namespace)->Path:
     return model.save(PRETRAINED / "pokemon.safetensors", torch.float16, **card)
 
 
+def rounds(states:Iterator[TrainState], trained:Sprites, held:Sprites,
+           a:argparse.Namespace)->Iterator[TrainState]:
+    "After each round a line of log.csv, and now and then the averaged weights and what they draw."
+    losses, watched = [], dict(train=trained.subset(slice(0, None, 8)), held=held)
+    labels = None if trained.y is None else [7 * i % len(trained.classes) for i in range(64)]
+    for s in states:
+        losses.append(s.loss); done = min(1., s.seconds / a.minutes / 60)
+        if s.step % ROUND and done < 1: yield s; continue
+        loss, losses = sum(losses) / len(losses), []
+        if not loss < 5:
+            raise SystemExit(f"the loss is {loss:g}: start again with a lower --lr, from the last checkpoint")
+        seen = {f"loss_{k}": validation_loss(s.ema, part, n=len(part)) for k, part in watched.items()}
+        row = dict(steps=s.step, images=s.images, seconds=s.seconds, done=done, loss=loss) | seen
+        rows = s.kept.setdefault("rounds", [])
+        rows.append({k: round(v, 5) for k, v in row.items()}); s.measured.update(seen)
+        print(rows[-1], flush=True)
+        text = "\n".join([",".join(row), *(",".join(str(r[k]) for k in row) for r in rows)]) + "\n"
+        write_file(a.out / "log.csv", text.encode())
+        if len(rows) % a.save == 0 or done >= 1:
+            told = card(s, trained, seen["loss_held"], a)
+            s.ema.save(a.out / "model.safetensors", dtype=torch.float16, **told)
+            show(s.ema, a.out / "samples.png", labels)
+        yield s
+
+
+def card(s:TrainState, trained:Sprites, held_out_loss:float, a:argparse.Namespace)->dict:
+    "What the file of weights says of itself."
+    names = list(trained.classes or ())
+    return dict(data=source(a), labels=a.labels, classes=names,
+                class_counts=trained.y.bincount(minlength=len(names)).tolist() if names else [],
+                images=s.images, steps=s.step, batch_size=processes() * a.batch, seconds=round(s.seconds),
+                device=str(s.model.device), threads=processes() * torch.get_num_threads(),
+                held_out_loss=round(held_out_loss, 5), command=a.command,
+                augmentation=f"flips, shifts of 2 pixels, hue, {a.augment:g} of the images each; told")
+
+
 def main(a:argparse.Namespace)->None:
     trained, held = data_of(a)
     data = Augmented(trained, flips(a.augment), shifts(2, p=a.augment), hues(a.augment))
-    model = model_of(a, trained, data.augment_dim).to(default_device())
-    mean, opt, rows, state = (deepcopy(model).eval().requires_grad_(False),
-                              optimiser(model, a), [], a.out / "state.pt")
-    a.rates, at = [g["lr"] for g in opt.param_groups], dict(steps=0, images=0, seconds=0., done=0.)
-    for g in opt.param_groups: g["lr"] /= 200
-    if state.exists():
-        old = torch.load(state, map_location="cpu", weights_only=True)
-        model.load_state_dict(old["model"]); mean.load_state_dict(old["mean"])
-        opt.load_state_dict(old["opt"])
-        torch.set_rng_state(old["rng"]); rows, at = old["rows"], old["at"]
-    if dist.is_initialized():  # each has noise of its own
-        together(opt, model); set_seed(a.seed + 1000 * at["steps"] + a.rank)
-    if not a.rank:
-        print(f"{data}\n{sum(p.numel() for p in model.parameters()):,} "
-              f"parameters, {at['images']:,} images seen", flush=True)
-    labels = None if trained.y is None else [7 * i % len(trained.classes) for i in range(64)]
-    while at["done"] < 1:
-        # the weights change within
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=a.bf16, cache_enabled=False):
-            at = run_round(model, mean, opt, data, a, at)
-        if not at["loss"] < 5:
-            raise SystemExit(f"the loss is {at['loss']:g}: start again with a lower --lr, "
-                             f"from the last good round")
-        if a.rank: continue
-        rows.append({k: round(v, 5) for k, v in at.items()})
-        watched = dict(train=trained.subset(slice(0, None, 8)), held=held)
-        rows[-1] |= {f"loss_{k}": round(validation_loss(mean, part, n=len(part)), 5)
-                     for k, part in watched.items()}
-        print(rows[-1], flush=True)
-        weights = dict(model=model.state_dict(), mean=mean.state_dict(), opt=opt.state_dict())
-        keep(state, partial(torch.save, weights | dict(rng=torch.get_rng_state(), rows=rows, at=at)))
-        with (a.out / "log.csv").open("w", newline="") as f:
-            w = csv.DictWriter(f, list(rows[-1]), lineterminator="\n"); w.writeheader(); w.writerows(rows)
-        if len(rows) % a.save and at["done"] < 1: continue
-        names = list(trained.classes or ())
-        counts = trained.y.bincount(minlength=len(names)).tolist() if names else []
-        card = dict(data=source(a), labels=a.labels, classes=names,
-                    class_counts=counts, images=at["images"], steps=at["steps"],
-                    batch_size=a.processes * a.batch, seconds=round(at["seconds"]), device=str(model.device),
-                    threads=a.processes * torch.get_num_threads(), held_out_loss=rows[-1]["loss_held"],
-                    augmentation=f"flips, shifts of 2 pixels, hue, {a.augment:g} of the images each; told",
-                    command=a.command)
-        mean.save(a.out / "model.safetensors", dtype=torch.float16, **card)
-        show(mean, a.out / "samples.png", labels)
+    model = model_of(a, trained, data.augment_dim)
+    set_seed(a.seed)
+    fit(model, data, minutes=a.minutes, batch_size=processes() * a.batch, seed=1000 * a.seed,
+        opt=optimiser(model, a), average=partial(ema_decay, max_decay=a.decay, power=.75),
+        rate=partial(trapezoid, warmup=200, hold=a.hold), scale="bf16" if a.bf16 else None,
+        stages=[partial(rounds, trained=trained, held=held, a=a)], run=Run(a.out, every=ROUND, keep=1))
 
 
 if __name__ == "__main__":
@@ -276,8 +227,5 @@ if __name__ == "__main__":
     a.command = " ".join(["python tools/train_pokemon.py",
                           *(f"--{k} {words(v)}".strip() for k, v in shown.items())])
     a.path, a.labels = a.path and a.path.expanduser(), [name for name in a.labels if name != "none"]
-    a.rank, a.processes = (int(os.environ.get(k, v)) for k, v in (("RANK", 0), ("WORLD_SIZE", 1)))
-    if a.processes > 1: dist.init_process_group("gloo", timeout=timedelta(minutes=5))
     main(a)
-    if a.processes > 1: dist.destroy_process_group()
-    if a.ship and not a.rank: print(ship(a))
+    if a.ship and main_process(): print(ship(a))

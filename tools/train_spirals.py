@@ -4,7 +4,7 @@
 
 A KarrasDiffusion around a small network of points, on the spiral with fresh points in every batch. The score
 in the card is the sliced Wasserstein distance between 10,000 samples (20 calls) and 10,000 new points of the
-spiral, beside that of two such sets of new points: nobody can be expected to be nearer than that.
+spiral, beside that of two such sets of new points, which differ by chance alone.
 """
 import argparse
 import math

@@ -7,7 +7,7 @@
 __all__ = ['PARTS', 'FolderData', 'image_folder', 'decoded_images', 'warn_skipped']
 
 # %% ../../nbs/1_data/50_folder.ipynb #5e23d380
-import hashlib, json, math, os, tempfile, threading, warnings
+import hashlib, json, math, os, tempfile, threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -20,7 +20,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from ..core import as_int, explain_errors, progress_bar
+from ..core import as_int, explain_errors, progress_bar, warn
 from .decode import Room, check_fit, decode_image
 from .files import EXTENSIONS, as_flag, as_path, cache_folder
 from .files import printable, read_file, read_members, why_not
@@ -304,7 +304,7 @@ def filled(self:_Source)->tuple[Tensor, dict]:
     try:
         if self.place: _write(self.place, [x[:n]], meta)
     except OSError as e:
-        warnings.warn(f"{e}; the images are in memory, but will be decoded again next time", stacklevel=3)
+        warn(f"{e}; the images are in memory, but will be decoded again next time")
     return torch.from_numpy(x[:n]), meta
 
 # %% ../../nbs/1_data/50_folder.ipynb #6ccfeac5
@@ -323,7 +323,7 @@ def warn_skipped(
     if lone:
         said.append(f"Images beside the classes get the label -1 ({len(lone):,} of {n:,}): "
                     f"{_some(dict.fromkeys(lone, ''), 5)}")
-    if said: warnings.warn(". ".join(said), stacklevel=3)
+    if said: warn(". ".join(said))
 
 # %% ../../nbs/1_data/50_folder.ipynb #5b84cbe9
 explain_errors(__name__)

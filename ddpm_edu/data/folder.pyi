@@ -3,7 +3,7 @@
 `decoded_images` and `warn_skipped` do so for any collection of files."""
 from dataclasses import field
 from typing import Any
-import hashlib, json, math, os, tempfile, threading, warnings
+import hashlib, json, math, os, tempfile, threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import Tensor
-from ..core import as_int, explain_errors, progress_bar
+from ..core import as_int, explain_errors, progress_bar, warn
 from .decode import Room, check_fit, decode_image
 from .files import EXTENSIONS, as_flag, as_path, cache_folder
 from .files import printable, read_file, read_members, why_not

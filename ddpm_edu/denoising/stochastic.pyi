@@ -119,6 +119,7 @@ class BrownianNoise():
     ends = math.exp(-15), math.exp(15) # the levels between which the paths run
     tree: Any
     seeds: list
+    trees: list
     like: torch.Size
     def __init__(self,
         seed:int, # the seed of the whole request

@@ -14,6 +14,7 @@ from .frechet import prepare as prepare
 from .frechet import extract as extract
 from .frechet import reference_moments as reference_moments
 from .frechet import fld as fld
+from .frechet import warn_if_few as warn_if_few
 from .frechet import Score as Score
 from .frechet import fld_interval as fld_interval
 from .frechet import mmd as mmd
@@ -27,3 +28,8 @@ from .neighbours import copied as copied
 from .told_apart import Judge as Judge
 from .told_apart import ToldApart as ToldApart
 from .told_apart import tell_apart as tell_apart
+from .inception import SCORES as SCORES
+from .inception import Extractor as Extractor
+from .inception import check_scores as check_scores
+from .inception import Reference as Reference
+from .while_training import watch_scores as watch_scores

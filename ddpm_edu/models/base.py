@@ -13,7 +13,6 @@ import inspect
 import itertools
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +23,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from ..core import SeededNoise, Step, as_float, as_int, explain_errors, hash_seed, progress_bar
+from ..core import SeededNoise, Step, as_float, as_int, explain_errors, hash_seed, progress_bar, warn
 from ..denoising.denoisers import dynamic_threshold, static_threshold
 from ..denoising.guidance import drop_labels, guided
 from ..denoising.samplers import final
@@ -279,8 +278,8 @@ def sample_iter(self:DenoisingModel,
     y, s = as_labels(self, labels, n, own, start), as_float(guidance_scale, "guidance_scale")
     D = me.denoiser(s, threshold, guidance_rescale, guidance_interval)
     if y is not None and s != 1 and not self.p_uncond:
-        warnings.warn("guidance needs a model that was trained with labels hidden now and then: "
-                      "this one has `p_uncond=0`", stacklevel=2)
+        warn("guidance needs a model that was trained with labels hidden now and then: "
+             "this one has `p_uncond=0`")
     fn, D = get_sampler(how.sampler), D if y is None else partial(D, y=y)
     steps = from_infinity(fn)(D, me.start(z, float(sigmas[0])), sigmas, **_options(fn, how.options, fresh))
     return (me.shown(step) for step in steps)

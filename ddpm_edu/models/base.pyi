@@ -9,7 +9,6 @@ import inspect
 import itertools
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +16,7 @@ from types import MethodType
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from ..core import SeededNoise, Step, as_float, as_int, explain_errors, hash_seed, progress_bar
+from ..core import SeededNoise, Step, as_float, as_int, explain_errors, hash_seed, progress_bar, warn
 from ..denoising.denoisers import dynamic_threshold, static_threshold
 from ..denoising.guidance import drop_labels, guided
 from ..denoising.samplers import final

@@ -12,7 +12,6 @@ import json
 import os
 import stat
 import threading
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -29,7 +28,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from ..core import default_device, explain_errors, write_file
+from ..core import default_device, explain_errors, warn, write_file
 
 # %% ../../nbs/4_models/10_files.ipynb #7f2e3467
 def as_plain(
@@ -259,9 +258,9 @@ def _upgraded(path:Path, config:Any)->dict[str, Any]:
         if isinstance(how := args.get("sampling"), dict):
             known = {k: how[k] for k in ("sampler", "n_steps", "levels") if k in how}
             args["sampling"] = known | {"options": {k: v for k, v in how.items() if k not in known}}
-    warnings.warn(f"{path} is in the format of an earlier version: "
-                  f"its classes were looked up by their names; save the model again "
-                  "to bring the file up to date", stacklevel=4)
+    warn(f"{path} is in the format of an earlier version: "
+         f"its classes were looked up by their names; save the model again "
+         "to bring the file up to date")
     return config
 
 # %% ../../nbs/4_models/10_files.ipynb #f2555a3b

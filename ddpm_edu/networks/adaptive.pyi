@@ -55,7 +55,7 @@ class AdaBlock(Conditional):
     conv1: nn.Conv2d
     norm2: AdaGroupNorm
     conv2: nn.Conv2d
-    skip: nn.Conv2d
+    skip: nn.Module
     def __init__(self,
         in_channels:int, # channels of x
         out_channels:int, # channels of the result

@@ -104,6 +104,7 @@ class KigoUNet(KeepsPrecision):
     Raises `ValueError` for arguments that are impossible."""
     alphas_cumprod:Tensor|None # buffer [T], if the schedule is not Kigo's own
     num_classes = 0 # it knows no labels
+    config: dict[str, Any]
     def __init__(self,
         in_channels:int, # channels of the images
         levels:Sequence[KigoLevel|Mapping], # from the full size to the smallest

@@ -115,6 +115,7 @@ class NoisyUNet(nn.Module):
     """Noisy's network, Lara, Maria, Alia or another plan. `forward(x, t)`.
     Raises `ValueError` for arguments that are impossible."""
     num_classes = 0 # it knows no labels
+    config: dict[str, Any]
     in_channels: Any
     time_channels: Any
     T: Any

@@ -8,7 +8,6 @@ __all__ = ['COMBINE', 'middle_layers', 'UNetConfig', 'block_class', 'UNet', 'che
 
 # %% ../../nbs/3_networks/30_unet.ipynb #c15dbf84
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -17,7 +16,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import as_float, as_int, explain_errors
+from ..core import as_float, as_int, explain_errors, warn
 from . import blocks
 from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock
 from .blocks import TimeEmbedding, Upsample, check_labels, check_times
@@ -122,9 +121,9 @@ def check(self:UNetConfig)->None:
         raise ValueError(f"combine_embeddings={self.combine_embeddings!r}: "
                          f"choose from {', '.join(map(repr, COMBINE))}")
     if (k := len(self.channel_multipliers)) > 5:
-        warnings.warn(f"{k} levels halve the image {k - 1} "
-                      f"times: its sides must be divisible by {self.patch_size * 2**(k - 1)}; "
-                      "two to five `channel_multipliers` are usual", stacklevel=4)
+        warn(f"{k} levels halve the image {k - 1} "
+             f"times: its sides must be divisible by {self.patch_size * 2**(k - 1)}; "
+             "two to five `channel_multipliers` are usual")
 
 # %% ../../nbs/3_networks/30_unet.ipynb #f473d015
 @patch

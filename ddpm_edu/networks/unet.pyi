@@ -4,7 +4,6 @@ fields of `UNetConfig`, and `middle_layers` makes the innermost level."""
 from dataclasses import field
 from typing import Any
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -12,7 +11,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from ..core import as_float, as_int, explain_errors
+from ..core import as_float, as_int, explain_errors, warn
 from . import blocks
 from .blocks import Conditional, Downsample, LabelEmbedding, MultiheadAttention, ResBlock
 from .blocks import TimeEmbedding, Upsample, check_labels, check_times

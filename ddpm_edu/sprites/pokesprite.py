@@ -12,7 +12,6 @@ import hashlib
 import io
 import itertools
 import re
-import warnings
 import zlib
 from collections.abc import Sequence
 from functools import cache
@@ -26,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from ..core import explain_errors, write_file
+from ..core import explain_errors, warn, write_file
 from ..data.files import ASSETS, cache_folder, fetch, read_members, short_reason
 from .drawn import HUES, Sprites, main_hue, place
 
@@ -148,7 +147,7 @@ def _keep(size:int, kept:dict[str, Tensor])->None:
     path, print_ = _cache_file(size)
     try: write_file(path, to_bytes(kept, metadata={"print": print_, "crc": _crc(kept)}))
     except OSError as e:
-        warnings.warn(f"the sprites were read but not kept for the next time: {e}", stacklevel=3)
+        warn(f"the sprites were read but not kept for the next time: {e}")
 
 # %% ../../nbs/7_sprites/20_pokesprite.ipynb #5e562657
 COMMIT = "c5aaa610ff2acdf7fd8e2dccd181bca8be9fcb3e" # version 2.7.0

@@ -36,6 +36,7 @@ from .stages import validation_loss as validation_loss
 from .stages import validate as validate
 from .stages import error_by_level as error_by_level
 from .stages import watch_levels as watch_levels
+from .stages import save_samples as save_samples
 from .stages import sample_grids as sample_grids
 from .stages import stop_at as stop_at
 from .stages import patience as patience
@@ -51,6 +52,7 @@ from .optimizers import clipped as clipped
 from .checkpoints import pack as pack
 from .checkpoints import unpack as unpack
 from .checkpoints import to_yaml as to_yaml
+from .checkpoints import yaml_trouble as yaml_trouble
 from .checkpoints import from_yaml as from_yaml
 from .checkpoints import point_latest as point_latest
 from .checkpoints import save_checkpoint as save_checkpoint
@@ -67,12 +69,16 @@ from .folders import COLUMNS as COLUMNS
 from .folders import Run as Run
 from .folders import as_run as as_run
 from .folders import locked as locked
+from .folders import about as about
 from .folders import settings as settings
 from .folders import changes as changes
 from .folders import read_history as read_history
+from .folders import read_measured as read_measured
 from .folders import draw_history as draw_history
 from .folders import Keeper as Keeper
 from .folders import autosave as autosave
+from .threads import trial_step as trial_step
+from .threads import best_threads as best_threads
 from .scale import PRECISIONS as PRECISIONS
 from .scale import Scale as Scale
 from .scale import processes as processes
@@ -85,6 +91,12 @@ from .scale import products as products
 from .scale import sample_across as sample_across
 from .runs import Stopping as Stopping
 from .runs import fit as fit
+from .trackers import Tracker as Tracker
+from .trackers import track as track
+from .trackers import TensorBoard as TensorBoard
+from .trackers import WandB as WandB
+from .trackers import Trackio as Trackio
+from .trackers import from_artifact as from_artifact
 from .config import SECTIONS as SECTIONS
 from .config import CONFIG_VERSION as CONFIG_VERSION
 from .config import UPGRADES as UPGRADES
@@ -108,5 +120,3 @@ from .noise_scale import gradient_norms as gradient_norms
 from .noise_scale import GradientNoise as GradientNoise
 from .noise_scale import gradient_noise as gradient_noise
 from .noise_scale import watch_noise as watch_noise
-from .threads import trial_step as trial_step
-from .threads import best_threads as best_threads

@@ -1,6 +1,7 @@
 # Written by `make export` from the module of the same name: edit the notebook.
-"""The folder of a training: `Run` says what is kept there, `locked` keeps others out, `settings` and `changes`
-tell what it was begun with, `read_history` reads its losses; a `Keeper` and `autosave` write it all."""
+"""The folder of a training: `Run` says what is kept there, `locked` keeps others out, `about`, `settings` and
+`changes` tell what it was begun with, `read_history` and `read_measured` read its curves; a `Keeper` and
+`autosave` write it all."""
 from dataclasses import field
 from typing import Any
 import csv
@@ -12,8 +13,7 @@ import shlex
 import shutil
 import sys
 import time
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 from torch import nn
-from ..core import as_float, as_int, explain_errors, write_file
+from ..core import as_float, as_int, explain_errors, warn, write_file
 from ..models.base import load
 from ..models.files import as_plain, checkpoints_of, linked, read_file, unwrapped
 from .checkpoints import into, point_latest, prune, read_checkpoint, restore
@@ -62,6 +62,13 @@ def _take(f:Any)->bool:
     "Take the lock of a file, if nobody has it. Where a disk knows no locks, everybody gets it."
     ...
 
+def about(
+    model:nn.Module, # in training
+    opt:torch.optim.Optimizer, # its optimiser
+)->dict[str, Any]: # by part
+    "Model, network and optimiser in words and numbers."
+    ...
+
 def settings(
     model:nn.Module, # in training
     data:Any, # what it is trained on
@@ -89,21 +96,36 @@ def _check_same(run:Path, old:dict[str, Any], new:dict[str, Any])->dict[str, lis
     ...
 COLUMNS: tuple
 
+def _table(path:Path, upto:float=math.inf)->tuple[list[str], list[list[Any]]]:
+    "Names and rows of a history; a line that was cut short ends it."
+    ...
+
 def read_history(
     path:Path, # history.csv
     upto:float=math.inf, # the last step to read
 )->list[list[Any]]: # a row for each step: see `COLUMNS`
-    "The losses of a run; a line that was cut short ends it."
+    "The losses of a run."
     ...
 
-def _as_csv(rows:Sequence[Sequence[Any]], head:bool)->str:
+def read_measured(
+    path:Path, # history.csv
+    upto:float=math.inf, # the last step to read
+)->dict[str, list[tuple[int, float]]]: # name → (step, value) wherever it was measured
+    "The curves that stages have measured: what they put into `TrainState.measured`."
+    ...
+
+def _as_csv(names:Sequence[str], rows:Iterable[Sequence[Any]], head:bool)->str:
+    ...
+
+def _append(table:Path, rows:list[dict[str, Any]])->None:
+    "Add lines to the history, all or none; a new name gets a column of its own. Raises `OSError`."
     ...
 
 def draw_history(
-    rows:Sequence[Sequence[Any]], # see `read_history`
-    path:Path, # a .png file
+    path:Path, # history.csv
+    to:Path, # a .png file
 )->None:
-    "The losses as a picture: each step, their mean, and what was held out."
+    "The losses as a picture: each step, their mean, and what was held out; below it what stages measured."
     ...
 
 class Keeper():
@@ -111,6 +133,8 @@ class Keeper():
     run: Run
     path: Any
     config: Any
+    told: dict[str, Any]
+    rows: list[dict[str, Any]]
     saved: int
     clock: Any
     trouble: bool
@@ -134,6 +158,9 @@ class Keeper():
     def save(self:Keeper, s:TrainState)->None:
         "Write a checkpoint and the history, remove old ones; where that is impossible, say so."
         ...
+    def note(self:Keeper, s:TrainState)->None:
+        "Remember a step for the history."
+        ...
     def due(self:Keeper, s:TrainState)->bool:
         "Is it time for a checkpoint?"
         ...
@@ -141,16 +168,13 @@ class Keeper():
         "Draw the history, and tell what the run takes on disk."
         ...
 
-def _append(table:Path, rows:list[list[Any]])->None:
-    "Add lines to the history, all or none. Raises `OSError`."
-    ...
-
 def autosave(
     states:Iterator[TrainState], # training
     keeper:Keeper, # of the run
 )->Iterator[TrainState]: # the same
-    """Write a checkpoint when it is due, at the end, and where whoever comes after ends it. After an error in
-    the training itself none is written, since nobody knows how far the step came."""
+    """Write a checkpoint when it is due, at the end, and where whoever comes after ends it: when all stages
+    have seen the step, so that what they measured is in it, and the random numbers that they drew. After an
+    error in the training itself none is written, since nobody knows how far the step came."""
     ...
 
-__all__ = ['COLUMNS', 'Run', 'as_run', 'locked', 'settings', 'changes', 'read_history', 'draw_history', 'Keeper', 'autosave']
+__all__ = ['COLUMNS', 'Run', 'as_run', 'locked', 'about', 'settings', 'changes', 'read_history', 'read_measured', 'draw_history', 'Keeper', 'autosave']

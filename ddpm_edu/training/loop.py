@@ -13,7 +13,6 @@ import math
 import random
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core import as_float, check_range, explain_errors
+from ..core import as_float, check_range, explain_errors, warn
 from ..data.loaders import as_batch
 from ..models.draws import PartOfBatch
 from .timers import Timers
@@ -73,8 +72,10 @@ class TrainState:
     opt:torch.optim.Optimizer # its optimiser
     ema:nn.Module|None=None # the averaged model, added by `ema`
     val_loss:float|None=None # the validation loss, added by `validate` where it was measured
+    measured:dict[str, float]=field(default_factory=dict) # what else stages measured at this step, by name
     place:Place=field(default_factory=Place) # in the data; the same object in all states
     timers:Timers=field(default_factory=Timers) # where the time went; the same object in all states
+    kept:dict[str, Any]=field(default_factory=dict) # what stages want in checkpoints; likewise one object
 
 # %% ../../nbs/5_training/10_loop.ipynb #112f9a54
 def epochs(
@@ -203,6 +204,7 @@ def train(
     p0, place, timers = params[0], Place(), Timers()
     state = torch.promote_types(p0.dtype, torch.float32)  # of the data: the model converts for its network
     begun, images, skipped, bad, t0 = 0, 0, 0, 0, time.perf_counter()
+    kept:dict[str, Any] = start.kept if start else {}
     if start:
         begun, images, skipped = start.step, start.images, start.skipped
         t0, place, timers = t0 - start.seconds, replace(start.place), start.timers
@@ -223,14 +225,13 @@ def train(
             bad = 0 if math.isfinite(norm) else bad + 1
             skipped += bad > 0
             if not (scaling.told(norm) if scaling else math.isfinite(norm)):
-                warnings.warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped",
-                              stacklevel=2)
+                warn(f"step {step}: the gradient is not finite (loss {loss:g}); the step is skipped")
             if bad == 100: raise FloatingPointError(
                 f"the gradient was not finite 100 times in a row, from step {step - 99} on: the model has "
                 f"the weights of before; go on from there with a lower learning rate or `clipped` gradients")
             images += n
             yield TrainState(step, epoch, loss, norm, images, time.perf_counter() - t0, skipped, model, opt,
-                             place=place, timers=timers)
+                             place=place, timers=timers, kept=kept)
 
 # %% ../../nbs/5_training/10_loop.ipynb #9d3485e8
 def lay_out(
@@ -287,8 +288,7 @@ def until(
         yield s
         if done(s) >= 1: return
     if s:
-        warnings.warn(f"the data ran dry after {s.step} steps, at {done(s):.0%} of what was asked",
-                      stacklevel=2)
+        warn(f"the data ran dry after {s.step} steps, at {done(s):.0%} of what was asked")
 
 # %% ../../nbs/5_training/10_loop.ipynb #11d8497e
 explain_errors(__name__)

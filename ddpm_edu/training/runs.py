@@ -20,10 +20,13 @@ from torch import nn
 from ..core import as_int, default_device, explain_errors
 from ..models.files import linked
 from .averages import as_average, ema
+from .checkpoints import read_checkpoint
 from .folders import Keeper, as_run, autosave, locked, settings
-from .loop import TrainState, adam, budget, check_data, train, until
+from .loop import TrainState, adam, budget, check_data, one_pass, random_state
+from .loop import set_random_state, train, until
 from .rates import anneal, as_rate
 from .scale import Scaling, as_scale, estimate, products
+from .threads import best_threads, trial_step
 from .stages import history, progress, sample_grids, validate, validation_loss
 
 # %% ../../nbs/5_training/60_runs.ipynb #85862cec
@@ -71,32 +74,35 @@ def fit(
     stages:Sequence[Callable]=(), # further functions from states to states
     run:Any=None, # a folder to keep checkpoints in and to go on from, "zoo/mine", or a `Run`
     rate:Any="trapezoid", # learning rate over time: a name from `RATES`, or as `as_rate` has it
-    accumulate:int=1, # parts that a batch is computed in, to save memory
     scale:Any=None, # "bf16", "fp16" or a `Scale`; several processes are noticed; `False`: this one alone
 )->dict[str, Any]: # losses and totals (see `history`), and as `raw` the weights without the average
     """Train with averaged weights, falling learning rate and a progress bar. Ctrl-C ends it early and leaves
     a usable model. Raises `ValueError` for what cannot work, before any step."""
     _check(model, data); as_average(average); as_rate(rate)
     given = dict(epochs=epochs, steps=steps, minutes=minutes, seed=seed, average=average, rate=rate,
-                 batch_size=as_int(batch_size, "batch_size", 1), accumulate=as_int(accumulate, "accumulate",
-                                                                                   1))
+                 batch_size=as_int(batch_size, "batch_size", 1))
     done, log = budget(data, batch_size, epochs, steps, minutes), {}
     scaling = Scaling(scale, device) if (scale := as_scale(scale)) else None
-    main = scaling is None or scaling.main
+    main, accumulate = scaling is None or scaling.main, scale.accumulate if scale else 1
     model.to(scaling.device if scaling else device or default_device()); opt = opt or adam(model, lr)
     if valid is not None: validation_loss(model, valid, 1)
     peaks, start, keeper = [g["lr"] for g in opt.param_groups], None, None
     with ExitStack() as until_then:
         if run is not None and main:
             precision = scale.precision if scale else None
-            keeper = Keeper(as_run(run), settings(model, data, opt, **given, precision=precision))
+            keeper = Keeper(as_run(run), settings(model, data, opt, **given, accumulate=accumulate,
+                                                 precision=precision))
             until_then.enter_context(locked(keeper.path))
-            start = keeper.begin(model, opt, log)
+        if scale and scale.threads:
+            until_then.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(_threads(scale.threads, model, data, batch_size, keeper))
+        if keeper: start = keeper.begin(model, opt, log)
         if scaling:
             until_then.enter_context(products(scaling.scale.tf32))
-            start = scaling.begin(model, opt, start, keeper and keeper.told)
+            start = scaling.begin(model, opt, start, keeper.told if keeper else None)
             if main and hasattr(model, "data_shape"):
-                told = estimate(model, batch_size, _steps(done), accumulate, bool(average), scaling)
+                told = estimate(model, batch_size, _steps(done), accumulate,  # type: ignore[arg-type]
+                                bool(average), scaling)
                 print(told, flush=True)
         finished = start is not None and done(start) >= 1
         states:Iterator[TrainState] = iter(()) if finished else train(
@@ -122,6 +128,19 @@ def _check(model:Any, data:Any)->None:
                    if hasattr(data, "loss") else ", which has no `loss`")
         raise ValueError(f"`fit` was given a {type(model).__name__} to train{swapped}")
     check_data(data, "data")
+
+def _threads(asked:int|str, model:nn.Module, data:Any, batch_size:int, keeper:Keeper|None)->int:
+    "How many threads to train with: as asked, as a run did before, or as many as help."
+    if asked != "auto": return int(asked)
+    if keeper and linked(keeper.path): return read_checkpoint(keeper.path).state["threads"]
+    if isinstance(data, Iterator): return torch.get_num_threads()         # a batch of it would be lost
+    state = random_state()
+    x, y, _ = next(one_pass(data, batch_size))
+    n = best_threads(trial_step(model, x.to(next(model.parameters()).device), y))
+    set_random_state(state)
+    print(f"{n} thread{'s' * (n > 1)} of {torch.get_num_threads()}: faster, by a few steps that were tried",
+          flush=True)
+    return n
 
 def _run(
     states:Any, # training, ready to go

@@ -17,7 +17,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +41,8 @@ class Scale:
     "How a training uses the machine."
     precision:str|None = None # "bf16" or "fp16" within the network; `None`: as its weights are
     tf32:bool|None = None # let NVIDIA's GPUs multiply float32 in a shorter format; `None`: as torch has it
+    accumulate:int = 1 # parts that a batch is computed in, one after the other, to save memory
+    threads:int|str|None = None # of the processor; "auto": as many as help, measured before the first step
     loss_scale:float = 2.**16 # with "fp16": what the loss is multiplied with at first
     period:int = 2000 # with "fp16": good steps after which that is doubled
     norms:list|None = None # is given, step by step, the two numbers that the noise scale needs (see below)
@@ -74,17 +76,17 @@ def as_scale(
 )->Scale|None: # `None` for one process in full precision
     "Read what was asked. Raises `ValueError` for a precision that there is not."
     if scale is False: return None
-    if scale is None:
-        launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-        _notice_a_lonely_launch()
-        if processes() == 1 and launched not in PRECISIONS: return None
-        scale = Scale(launched if launched in PRECISIONS else None)
-    scale = Scale(scale) if isinstance(scale, str) else scale
+    _notice_a_lonely_launch()
+    scale = Scale(scale) if scale is None or isinstance(scale, str) else scale
     if not isinstance(scale, Scale): raise TypeError(f"scale={scale!r:.60}: give a `Scale`, 'bf16' or 'fp16'")
     if scale.precision not in (None, *PRECISIONS):
         raise ValueError(f"precision={scale.precision!r:.60}: choose 'bf16', 'fp16' or None")
     as_float(scale.loss_scale, "Scale.loss_scale", 1); as_int(scale.period, "Scale.period", 1)
-    return scale
+    as_int(scale.accumulate, "Scale.accumulate", 1)
+    if scale.threads not in (None, "auto"): as_int(scale.threads, "Scale.threads", 1, 'or "auto"')
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if scale.precision is None and launched in PRECISIONS: scale = replace(scale, precision=launched)
+    return None if processes() == 1 and scale == Scale() else scale
 
 # %% ../../nbs/5_training/58_scale.ipynb #ab1b8812
 def _connected(device:Any=None)->Any: # accelerate's `PartialState`
@@ -255,7 +257,7 @@ def _begin(self:Scaling, model:nn.Module, opt:torch.optim.Optimizer, start:Train
     if self.main: return start
     if told["opt"]: take_up(opt, SimpleNamespace(  # type: ignore[arg-type]
         opt=unpack(told["opt"], told["tensors"]), path="the main process"))
-    set_random_state(self._random(told["random"]))
+    set_random_state(self._random(told["random"]))  # type: ignore[arg-type]
     if "start" not in told: return None
     place = Place(*told["place"][:2], *map(self._random, told["place"][2:]))
     return TrainState(**dict(zip(_TOLD, told["start"])), model=model, opt=opt, place=place)
@@ -379,7 +381,7 @@ def products(
     tf32:bool|None, # let NVIDIA's GPUs multiply float32 in a shorter format; `None`: as it is
 )->Iterator[None]:
     "Set how matrix products and convolutions in float32 are computed, for a while."
-    places = torch.backends.cuda.matmul, torch.backends.cudnn
+    places:Any = torch.backends.cuda.matmul, torch.backends.cudnn
     before = [p.allow_tf32 for p in places]
     try:
         if tf32 is not None:

@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +31,8 @@ class Scale():
     "How a training uses the machine."
     precision:str|None = None # "bf16" or "fp16" within the network; `None`: as its weights are
     tf32:bool|None = None # let NVIDIA's GPUs multiply float32 in a shorter format; `None`: as torch has it
+    accumulate:int = 1 # parts that a batch is computed in, one after the other, to save memory
+    threads:int|str|None = None # of the processor; "auto": as many as help, measured before the first step
     loss_scale:float = 2.**16 # with "fp16": what the loss is multiplied with at first
     period:int = 2000 # with "fp16": good steps after which that is doubled
     norms:list|None = None # is given, step by step, the two numbers that the noise scale needs (see below)
@@ -72,6 +74,7 @@ class Scaling():
     over: Any
     idle: bool
     words: int
+    cut: tuple[int, int] | None
     def __init__(self,
         scale:Scale, # what was asked
         device:torch.device|str|None=None, # where to; each process has its own, if there are several

@@ -32,6 +32,10 @@ from .shell import read_words as read_words
 from .shell import answer as answer
 from .shell import run_command as run_command
 from .shell import command as command
+from .training_commands import ddpm_init as ddpm_init
+from .training_commands import ddpm_train as ddpm_train
+from .training_commands import info_of as info_of
+from .training_commands import ddpm_info as ddpm_info
 from .asking import GRID as GRID
 from .asking import SAID as SAID
 from .asking import grid_for as grid_for

@@ -15,12 +15,12 @@ from typing import Any
 
 from .shell import answer, command
 
-# %% ../../nbs/8_using/95_all_commands.ipynb #7eb7fd9a
+# %% ../../nbs/8_using/95_all_commands.ipynb #a1bd4592
 COMMANDS = { # name → its module
     "ddpm_init": "training_commands", "ddpm_train": "training_commands", "ddpm_info": "training_commands",
-    "ddpm_sample": "drawing_commands", "ddpm_blend": "drawing_commands", "ddpm_interpolate": "drawing_commands",
-    "ddpm_eval": "measuring_commands", "ddpm_serve": "serve", "ddpm_slurm": "slurm", "ddpm_demo": "all_commands",
-    "ddpm_help": "all_commands"}
+    "ddpm_sample": "drawing_commands", "ddpm_blend": "drawing_commands",
+    "ddpm_interpolate": "drawing_commands", "ddpm_eval": "measuring_commands", "ddpm_serve": "serve",
+    "ddpm_slurm": "slurm", "ddpm_demo": "all_commands", "ddpm_help": "all_commands"}
 
 @command
 def ddpm_help()->None:
@@ -31,15 +31,16 @@ def ddpm_help()->None:
       ddpm_sample --help
     """
     from ddpm_edu import __version__
-    said = [f"ddpm_edu {__version__}: diffusion models from the shell. Each command has --help, with examples.", ""]
+    said = [f"ddpm_edu {__version__}: diffusion models from the shell. Each command has --help.", ""]
     for name, module in COMMANDS.items():
         about = getattr(import_module(f"ddpm_edu.using.{module}"), name).__doc__.strip().splitlines()[0]
-        said.append(f"  {name:<17} {textwrap.shorten(about, 58, placeholder=' …')}")
+        said.append(f"  {name:<17} {textwrap.shorten(about, 70, placeholder=' …')}")
     answer(*said, "",
            "Runs live in zoo/. Where a command asks for a model, give a run, a checkpoint, a file of",
            "weights, or one that ships (digits, digits_guided, fashion, pokemon, spirals); if nothing",
            "is said, the run that was trained last is meant. From a folder of pictures to a sheet:", "",
-           "  ddpm_init folder zoo/mine data.dataset=my/pictures", "  ddpm_train", "  ddpm_sample -o sheet.png")
+           "  ddpm_init folder zoo/mine data.dataset=my/pictures data.image_size=64", "  ddpm_train",
+           "  ddpm_sample -o sheet.png")
 
 # %% ../../nbs/8_using/95_all_commands.ipynb #908c2ecf
 @command
@@ -67,7 +68,7 @@ def ddpm_demo(
     answer(*result["files"])
     return result
 
-# %% ../../nbs/8_using/95_all_commands.ipynb #8ceee582
+# %% ../../nbs/8_using/95_all_commands.ipynb #05e2c6bf
 NBDEV = {"nbdev_test": "nbdev.test", "nbdev_export": "nbdev.doclinks", "nbdev_clean": "nbdev.clean",
          "nbdev_update": "nbdev.sync"} # old name → the module of the function
 
@@ -76,8 +77,8 @@ def nbdev_main()->int: # the exit code
     name = Path(sys.argv[0]).name.removesuffix(".exe").removesuffix("-script.py")
     try: import_module(NBDEV[name])
     except ImportError as e:
-        print(f"{name} needs nbdev ({e}), which changing this library takes: pip install -e '.[dev]' in a clone of it",
-              file=sys.stderr)
+        print(f"{name} needs nbdev ({e}), which changing this library takes: in a clone of it, "
+              f"pip install -e '.[dev]'", file=sys.stderr)
         return 2
     script = f"from {NBDEV[name]} import {name}\nresult = {name}()\n"
     space = {"__name__": "__main__", "__file__": f"{name}.py"}

@@ -7,7 +7,7 @@ denoiser, `prompt_wish` is a wish in words, `draw_all` draws; `as_picture`, `sho
 __all__ = ['GRID', 'SAID', 'grid_for', 'way_of', 'labels_for', 'with_wishes', 'prompt_wish', 'asked_model', 'draw_all',
            'as_picture', 'as_frames', 'check_outputs', 'write_mp4', 'show_or_write', 'write_films']
 
-# %% ../../nbs/8_using/35_asking.ipynb #8ed1444f
+# %% ../../nbs/8_using/35_asking.ipynb #2ddf2775
 import inspect
 import math
 import re
@@ -27,7 +27,8 @@ from ..core import Step, explain_errors, progress_bar, write_file
 from ..viz.film import animate, scatter_frames
 from ..viz.pictures import check_ending, enlarge, grid, save_image, to_pillow
 from ..denoising.denoisers import dynamic_threshold
-from ..denoising.gradient_guidance import clip_log_prob, guided_by_gradient, open_clip_encoders, random_shift
+from ..denoising.gradient_guidance import clip_log_prob, guided_by_gradient
+from ..denoising.gradient_guidance import open_clip_encoders, random_shift
 from ..denoising.schedules import SIGMA_GRIDS
 from ..models.base import DenoisingModel, Sampling, load, sampling_of, thresholded
 from .shell import answer, as_device, find_model
@@ -50,7 +51,7 @@ def grid_for(
                          f"choose spacing={' or '.join(SIGMA_GRIDS)}")
     return SIGMA_GRIDS[name](n, **{"sigma_min": float(every[-2]), "sigma_max": float(every[0])} | levels)
 
-# %% ../../nbs/8_using/35_asking.ipynb #5a4264b4
+# %% ../../nbs/8_using/35_asking.ipynb #84e4b071
 SAID = ("n labels guidance_scale sampler n_steps seed noise sigmas preset start batch_size").split()
 
 def way_of(
@@ -62,7 +63,8 @@ def way_of(
     free = {k: tuple(v) if isinstance(v, list) else v for k, v in (options or {}).items()}
     asked = {k: v for k, v in given.items() if v is not None}
     for k in free:
-        if k in SAID or k in asked: raise ValueError(f"{k}={free[k]}: this is an option of the command, see --help")
+        if k in SAID or k in asked:
+            raise ValueError(f"{k}={free[k]}: this is an option of the command, see --help")
     asked |= free
     grid_words = {k: asked.pop(k) for k in GRID if k in asked}
     if grid_words:
@@ -85,10 +87,10 @@ def labels_for(
     each = [int(v) if re.fullmatch(r"-?\d{1,9}", v) else names.get(v.lower(), v) for v in parts]
     return [each[i % len(each)] for i in range(n)]
 
-# %% ../../nbs/8_using/35_asking.ipynb #f7955e93
+# %% ../../nbs/8_using/35_asking.ipynb #de5f97a7
 def with_wishes(
     model:DenoisingModel, # gets another `denoiser`
-    percentile:float|None=None, # clip where this share of an image's values lies within, see `dynamic_threshold`
+    percentile:float|None=None, # clip where this share of values lies within: see `dynamic_threshold`
     wish:Callable|None=None, # a log-probability for `guided_by_gradient`
 )->DenoisingModel: # the same model
     "Bend the denoiser of a model. Raises `ValueError` where that cannot be."
@@ -106,20 +108,20 @@ def with_wishes(
     model.denoiser = denoiser  # type: ignore[method-assign]
     return model
 
-# %% ../../nbs/8_using/35_asking.ipynb #d38d4ca0
+# %% ../../nbs/8_using/35_asking.ipynb #b0cd759b
 def prompt_wish(
     prompt:str, # a sentence
     scale:float=500., # how insistent
     device:Any="cpu", # where the images will be
 )->Callable: # a log-probability, for `with_wishes`
-    "What CLIP thinks of pictures and a sentence. Raises `ImportError` without the extra `clip`."
+    "How well pictures and a sentence agree, by CLIP. Raises `ImportError` without the extra `clip`."
     try: see, read = open_clip_encoders(device=device)
     except ImportError as e:
         raise ImportError("a prompt needs the extra clip: pip install -e '.[clip]'") from e
     with torch.no_grad(): target = read([prompt])[0]
     return clip_log_prob(see, target, scale, random_shift())
 
-# %% ../../nbs/8_using/35_asking.ipynb #a6227fe3
+# %% ../../nbs/8_using/35_asking.ipynb #e1b99f57
 def asked_model(
     name:str|None=None, # see `find_model`
     ema:bool=True, # averaged weights, where there are any
@@ -127,7 +129,8 @@ def asked_model(
 )->DenoisingModel:
     "Load a model. Raises `ValueError` for what cannot draw, and what `find_model` and `load` raise."
     found = load(find_model(name, ema), device=as_device(device))
-    if not isinstance(found, DenoisingModel): raise ValueError(f"{name} is a {type(found).__name__} and cannot draw")
+    if not isinstance(found, DenoisingModel):
+        raise ValueError(f"{name} is a {type(found).__name__} and cannot draw")
     return found
 
 # %% ../../nbs/8_using/35_asking.ipynb #f78e7226
@@ -172,7 +175,7 @@ def as_frames(
     if steps[0].x.ndim == 2: return scatter_frames([s.vp.cpu() for s in steps], px=420)
     return [as_picture(s.vp, ncol, scale) for s in steps]
 
-# %% ../../nbs/8_using/35_asking.ipynb #5d3aafff
+# %% ../../nbs/8_using/35_asking.ipynb #003b5e71
 def check_outputs(
     out:str|None=None, gif:str|None=None, mp4:str|None=None, # where to write
 )->None:
@@ -180,7 +183,8 @@ def check_outputs(
     for path, ending in ((out, ".png"), (gif, ".gif"), (mp4, ".mp4")):
         if path is not None: check_ending(path, ending)
     if mp4 is not None and not shutil.which("ffmpeg"):
-        raise ValueError(f"mp4={mp4!r} needs the program ffmpeg, which is not here: install it, or take --gif")
+        raise ValueError(f"mp4={mp4!r} needs the program ffmpeg, which is not here: "
+                         f"install it, or take --gif")
 
 def write_mp4(
     frames:Sequence[Image.Image], # of one size
@@ -196,7 +200,8 @@ def write_mp4(
         run = subprocess.run(
             f"ffmpeg -loglevel error -f rawvideo -pix_fmt rgb24 -s {w}x{h} -r {fps} -i - -pix_fmt yuv420p "
             "-vf pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white".split() + [made], input=raw, capture_output=True)
-        if run.returncode: raise OSError(f"ffmpeg cannot make {path}: {run.stderr.decode(errors='replace')[:200]}")
+        if run.returncode:
+            raise OSError(f"ffmpeg cannot make {path}: {run.stderr.decode(errors='replace')[:200]}")
         return write_file(path, made.read_bytes())
 
 # %% ../../nbs/8_using/35_asking.ipynb #fccbe0c9

@@ -7,7 +7,7 @@ folder; `read_data` reads what `DATASETS` names, a set of the hub, a folder or a
 __all__ = ['DATASETS', 'AUGMENTATIONS', 'Source', 'source_of', 'read_data', 'network_arguments', 'new_model', 'Training',
            'how_to_sample', 'from_config']
 
-# %% ../../nbs/8_using/20_build.ipynb #e88b68d7
+# %% ../../nbs/8_using/20_build.ipynb #158b457a
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,9 +34,10 @@ from ..training.averages import AVERAGES
 from ..training.config import Config, DataConfig, ScheduleConfig, TrainConfig
 from ..training.config import keys_of, read_config
 from ..training.folders import Run
-from ..training.optimizers import clipped, optimizer
+from ..training.optimizers import OPTIMIZERS, clipped, optimizer
 from ..training.rates import RATES
 from ..training.runs import fit
+from ..training.scale import Scale
 from ..training.stages import sample_grids
 from ..sprites.drawn import creatures
 from ..sprites.pokesprite import pokemon
@@ -185,13 +186,14 @@ def _spread(c:Config, data:Any)->float:
     x = data[i][0]
     return round((encode(x) if encode else x).std().item(), 3)
 
-# %% ../../nbs/8_using/20_build.ipynb #39e8b1e6
+# %% ../../nbs/8_using/20_build.ipynb #0a293e2f
 def _trial(c:Config)->None:
     "Raise `ValueError` for what cannot be built, before any data are read."
     d, known = c.data, source_of(c.data.dataset)
     if not set(d.augment) <= set(AUGMENTATIONS):
         raise ValueError(f"data.augment={d.augment}: choose from {', '.join(AUGMENTATIONS)}")
     _asked(d, known.read)
+    with _named(f"model ({c.model['class']})"): _betas(c.model)
     c0, *size = known.shape
     shape = (d.channels or c0, *(d.image_size or n for n in size)) if size else (c0,)
     args = network_arguments(c, shape, 2 * bool(d.labels), int(bool(d.augment)))
@@ -216,26 +218,32 @@ def _check_divisor(net:nn.Module, shape:Sequence[int])->None:
         raise ValueError(f"data.image_size={shape[1]}: this network needs a multiple of {by}; "
                          f"take {by * max(1, round(shape[1] / by))}, or fewer levels")
 
-# %% ../../nbs/8_using/20_build.ipynb #a841b22e
+# %% ../../nbs/8_using/20_build.ipynb #f274ab45
 def _optimiser(t:TrainConfig, model:nn.Module)->torch.optim.Optimizer:
     "The optimiser of a training, with clipped gradients if they are to be."
+    _known("optimizer_options", OPTIMIZERS[t.optimizer], t.optimizer_options, "model", "lr")
     opt = optimizer(t.optimizer, model, t.lr, **t.optimizer_options)
     return opt if t.clip_norm is t.clip_value is None else clipped(opt, t.clip_norm, t.clip_value)
 
 def _rate(t:TrainConfig)->Any:
-    "The learning rate over time, as `fit` takes it. Raises `TypeError` for options that it has not."
-    rate = partial(RATES[t.rate], **t.rate_options) if t.rate_options else t.rate
-    if callable(rate): rate(0, 0.)
-    return rate
+    "The learning rate over time, as `fit` takes it."
+    _known("rate_options", RATES[t.rate], t.rate_options, "step", "done")
+    return partial(RATES[t.rate], **t.rate_options) if t.rate_options else t.rate
 
 def _average(t:TrainConfig)->Any:
-    "The average, as `fit` takes it. Raises `ValueError` or `TypeError` for options that it has not."
+    "The average, as `fit` takes it."
     if not t.average_options: return t.average
     if not isinstance(t.average, str):
         raise ValueError(f"average_options={t.average_options}: name an average, {', '.join(AVERAGES)}")
-    average = partial(AVERAGES[t.average], **t.average_options)
-    average(1)
-    return average
+    _known("average_options", AVERAGES[t.average], t.average_options, "step")
+    return partial(AVERAGES[t.average], **t.average_options)
+
+def _known(name:str, f:Callable, options:dict[str, Any], *own:str)->None:
+    "Raise `ValueError` for options that a function has not; `own` are those that it gets from others."
+    known = [k for k in signature(f).parameters if k not in own]
+    for k in (k for k in options if k not in known):
+        near = "".join(f" (did you mean {n}?)" for n in get_close_matches(k, known, n=1))
+        raise ValueError(f"there is no {name}.{k} here{near}: choose from {', '.join(known) or 'none'}")
 
 # %% ../../nbs/8_using/20_build.ipynb #6b35675f
 @dataclass
@@ -259,7 +267,8 @@ class Training:
             initial=initial, config=as_plain(self.config, "config"))
         return fit(self.model, self.data, t.epochs, t.steps, t.minutes, t.batch_size, seed=t.seed,
                    device=self.model.device, valid=self.valid, average=_average(t), opt=self.opt, run=kept,
-                   rate=_rate(t), accumulate=t.accumulate, stages=[*self._sheets(kept), *stages])
+                   rate=_rate(t), stages=[*self._sheets(kept), *stages],
+                   scale=Scale(t.precision, accumulate=t.accumulate, threads=t.threads))
 
     def begin(self,
         run:str|Path, # a folder for the run, that is not there yet
@@ -285,13 +294,13 @@ def how_to_sample(
     c:Config, # all settings
     n:int, # samples
 )->dict[str, Any]: # arguments of `sample`
-    "How samples are asked for, where nothing else is said: the section `sample`."
+    "How samples are asked for on the sheets of a training: the section `sample`."
     s = c.sample
     labels = [s.labels[i % len(s.labels)] for i in range(n)] if isinstance(s.labels, list) else s.labels
     said = dict(labels=labels, guidance_scale=s.guidance_scale, sampler=s.sampler, n_steps=s.n_steps)
     return {k: v for k, v in said.items() if v is not None} | s.options
 
-# %% ../../nbs/8_using/20_build.ipynb #fade60d7
+# %% ../../nbs/8_using/20_build.ipynb #4cd50d42
 def from_config(
     source:Any="digits", # a `Config`, or whatever `read_config` takes: a name, a file, a run
     *overrides:str, # settings on top of it, such as "train.lr=1e-3"
@@ -309,6 +318,7 @@ def from_config(
     net = net or kind(**network_arguments(c, data.shape, len(plain.classes or ()), _told(data)))
     model = new_model(c, net, data.shape, _spread(c, plain)).to(device or default_device())
     model.card = {"data": c.data.dataset} | _classes(plain)
+    with _named("sample"): model.sample_iter(c.sample.n, seed=0, **how_to_sample(c, c.sample.n))   # not begun
     return Training(c, model, _optimiser(c.train, model), data, valid)
 
 def _told(data:Any)->int: return data.augment_dim if isinstance(data, Augmented) and data.told else 0

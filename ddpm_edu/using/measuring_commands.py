@@ -11,8 +11,9 @@ from typing import Any
 
 from .shell import answer, as_options, command
 
-# %% ../../nbs/8_using/45_measuring_commands.ipynb #76102d64
-SHIPPED_ON = {"digits": "digits", "digits_guided": "digits", "fashion": "fashion", "spirals": "spiral"} # model → data
+# %% ../../nbs/8_using/45_measuring_commands.ipynb #0e307218
+SHIPPED_ON = { # model → data
+    "digits": "digits", "digits_guided": "digits", "fashion": "fashion", "spirals": "spiral"}
 
 def images_for(
     model:Any, # a model
@@ -33,7 +34,7 @@ def images_for(
     known.augment, known.valid, known.labels = [], 0., False
     return known.dataset, read_data(known)[0]
 
-# %% ../../nbs/8_using/45_measuring_commands.ipynb #3c208032
+# %% ../../nbs/8_using/45_measuring_commands.ipynb #aa210b4e
 def scores_of(
     x:Any, # samples `[n, *data_shape]` in [-1, 1]
     data:str, # the name of the data
@@ -47,11 +48,12 @@ def scores_of(
     features:Any = (lambda v: v) if x.ndim == 2 else "lenet_fashion" if data == "fashion" else "lenet_mnist"
     some = real[:max(most, len(x))][0]
     whole = {"digits": "test", "fashion": "fashion"}.get(data)
-    found = {"fld": fld(x, whole) if whole else fld(x, some, features=features), "kid": kid(x, some, features)}
+    found = {"fld": fld(x, whole) if whole else fld(x, some, features=features)}
+    found["kid"] = kid(x, some, features)
     near = manifold_scores(x[:most], some[:most], features)
     return found | {"precision": near.precision, "recall": near.recall, "coverage": near.coverage}
 
-# %% ../../nbs/8_using/45_measuring_commands.ipynb #48529ec6
+# %% ../../nbs/8_using/45_measuring_commands.ipynb #61ed75f4
 def bits_of(
     model:Any, # a model
     x:Any, # real data `[n, ...]` in [-1, 1]
@@ -63,23 +65,25 @@ def bits_of(
     from ddpm_edu.core import progress_bar
     from ddpm_edu.denoising.bound import bound_terms
     from ddpm_edu.denoising.likelihood import bits_per_dim, dequantise, log_likelihood
-    s, D = model.levels(n_levels)[:-1], model.denoiser(threshold=None)
-    x = x.to(model.device)
+    s, x = model.levels(min(n_levels, getattr(model, "T", n_levels)))[:-1], x.to(model.device)
+    s = s[s.isfinite()]
     if x.ndim == 4: x = dequantise(x)
     def part(i:int)->Any:
+        D = model.denoiser(threshold=None)
         if not exact: return -bound_terms(D, x[i:i + 16], s, limit=True, start=i).sum(0)
         return log_likelihood(D, x[i:i + 16], float(s[-1]), float(s[0]), start=i)[0]
     try: nats = torch.cat([part(i) for i in progress_bar(range(0, len(x), 16), desc="likelihood", delay=2)])
-    except ImportError as e: raise ImportError("--exact needs the extra solvers: pip install -e '.[solvers]'") from e
+    except ImportError as e:
+        raise ImportError("--exact needs the extra solvers: pip install -e '.[solvers]'") from e
     return float(bits_per_dim(nats, x.shape[1:]).mean() if x.ndim == 4 else -nats.mean())
 
-# %% ../../nbs/8_using/45_measuring_commands.ipynb #da2129cb
+# %% ../../nbs/8_using/45_measuring_commands.ipynb #853092bc
 @command
 def ddpm_eval(
-    model:str|None=None, # a run, a checkpoint, a file, or a model that ships (digits); the active run if left out
+    model:str|None=None, # a run, checkpoint or file, or a model that ships (digits); else the active run
     *options:str, # as for ddpm_sample
     n:int=10_000, # samples to measure; scores of different numbers cannot be compared
-    data:str|None=None, # to compare with: a set by name, a folder, an archive; what it was trained on if left out
+    data:str|None=None, # to compare with: a set by name, a folder, an archive; else what it was trained on
     likelihood:int=64, # real images for the likelihood; 0: none
     exact:bool=False, # solve for the likelihood instead of bounding it (extra solvers; minutes)
     labels:str|None=None, # classes to draw; as often as in training if left out
@@ -91,7 +95,7 @@ def ddpm_eval(
     ema:bool=True, # take the raw weights of a run instead of their average
     device:str|None=None, # cpu, cuda, mps; the best there is if left out
 )->dict[str, float]: # name → value
-    """Measure a model: FLD, KID, precision, recall, coverage and a bound of the likelihood.
+    """Measure a model: FLD, KID, precision, recall, coverage, likelihood.
 
     Examples:
       ddpm_eval digits
@@ -100,21 +104,23 @@ def ddpm_eval(
     """
     import sys
     from ddpm_edu.core import as_int
-    from ddpm_edu.using import asking
+    import ddpm_edu.using.asking as asking
     as_int(n, "n", 100); as_int(likelihood, "likelihood")
     m, free = asking.asked_model(model, ema, device), as_options(options)
     how = asking.way_of(m, free, sampler=sampler, n_steps=steps, preset=preset, guidance_scale=guidance)
     name, real = images_for(m, model, data)
     if tuple(real.shape) != m.data_shape:
-        raise ValueError(f"the model draws {list(m.data_shape)} and {name} holds {list(real.shape)}: name other data")
+        raise ValueError(f"the model draws {list(m.data_shape)} and {name} holds {list(real.shape)}: "
+                         f"name other data")
     if labels is None and m.card.get("class_counts"): labels = "any"
     x, _ = asking.draw_all(m, n, asking.labels_for(m, labels, n), seed, **how)
     found = scores_of(x.cpu(), name, real)
     if likelihood:
         unit = "bits_per_dim" if x.ndim == 4 else "nats_per_sample"
         found[unit] = bits_of(m, real[:likelihood][0], exact=exact)
-    print(f"ddpm_eval: {n:,} samples, seed {seed}, compared with {name}"
-          + "; no network here knows images of this size" * (x.ndim == 4 and "fld" not in found)
-          + f"; likelihood {'solved for' if exact else 'at least'}, {likelihood} items" * bool(likelihood), file=sys.stderr)
+    told = [f"{n:,} samples, seed {seed}, compared with {name}"]
+    if "fld" not in found: told += ["no network here knows images of this size"]
+    if likelihood: told += [f"likelihood {'solved for' if exact else 'bounded'}, {likelihood} items"]
+    print("ddpm_eval:", "; ".join(told), file=sys.stderr)
     answer(*(f"{k:<15} {v:.4g}" for k, v in found.items()))
     return found

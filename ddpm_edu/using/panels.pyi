@@ -84,6 +84,8 @@ class Newest():
     failed: Callable[[Exception], None]
     lock: threading.Lock
     number: int
+    todo: list
+    thread: threading.Thread | None
     def __init__(self,
         make:Callable[[Any], Iterator], # request → a generator that does the work, a little at each step
         done:Callable[[list], None], # gets all that it yielded, if no newer request has come
@@ -123,6 +125,8 @@ class GuidanceExplorer():
     model: DenoisingModel
     options: Any
     zoom: Any
+    steps: list[Step]
+    error: Exception | None
     controls: Any
     worker: Newest
     def __init__(self,

@@ -41,7 +41,7 @@ def fields_of(
         found["eta"] = Field(how.options.get("eta"), 0, 10, False)
     return found | {"clip": Field(None, .01, 1, False), "seed": Field(0, 0, 2**31 - 1), "n": Field(16, 1, 64)}
 
-# %% ../../nbs/8_using/50_serve.ipynb #05b1ba70
+# %% ../../nbs/8_using/50_serve.ipynb #cc8a2a69
 def read_query(
     fields:Mapping[str, Field], # what can be asked
     query:Mapping[str, str], # what was asked
@@ -60,15 +60,16 @@ def _value(name:str, f:Field, text:str)->Any:
     except ValueError: v = math.nan
     if f.low <= v <= f.high: return v
     also = f", or one of {', '.join(f.names)}" if f.names and not f.names[0].isdigit() else ""
-    raise ValueError(f"{name}={text!r:.30}: take a {'whole ' * f.whole}number from {f.low:g} to {f.high:g}{also}")
+    kind = "whole number" if f.whole else "number"
+    raise ValueError(f"{name}={text!r:.30}: take a {kind} from {f.low:g} to {f.high:g}{also}")
 
-# %% ../../nbs/8_using/50_serve.ipynb #d420b89e
+# %% ../../nbs/8_using/50_serve.ipynb #776d1c97
 def draw_png(
     model:Any, # who draws
     n:int=16, seed:int=0, # pictures, and what decides them
     label:int=-1, # the class; -1: none
     guidance:float=1., # 1 plain, above 1 exaggerates the class
-    steps:int|None=None, eta:float|None=None, clip:float|None=None, # as for `ddpm_sample`; `None`: the model's own
+    steps:int|None=None, eta:float|None=None, clip:float|None=None, # `None`: the model's own
 )->bytes: # of a PNG file
     "Draw a sheet."
     from copy import copy
@@ -80,10 +81,11 @@ def draw_png(
     as_picture(x).save(buffer, "PNG")
     return buffer.getvalue()
 
-# %% ../../nbs/8_using/50_serve.ipynb #c2b84ccd
+# %% ../../nbs/8_using/50_serve.ipynb #a0899354
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>TITLE</title>
-<style>body{font:16px system-ui;margin:2em auto;max-width:60em;padding:0 1em}form{display:flex;flex-wrap:wrap;gap:1em}
-label{display:grid}input,select{font:inherit;width:8em}img{image-rendering:pixelated;width:min(100%,36em);margin-top:1em}
+<style>body{font:16px system-ui;margin:2em auto;max-width:60em;padding:0 1em}
+form{display:flex;flex-wrap:wrap;gap:1em} label{display:grid} input,select{font:inherit;width:8em}
+img{image-rendering:pixelated;width:min(100%,36em);margin-top:1em}
 output{display:block;margin-top:1em;min-height:1.5em}</style>
 <h1>TITLE</h1><form>FIELDS</form><output role="status"></output><img alt="samples of the model">
 <script>
@@ -95,7 +97,8 @@ async function draw() {
   try {
     const answer = await fetch("/?" + new URLSearchParams(new FormData(form)))
     if (answer.ok) {
-      URL.revokeObjectURL(image.src); image.src = URL.createObjectURL(await answer.blob()); said.textContent = ""
+      URL.revokeObjectURL(image.src)
+      image.src = URL.createObjectURL(await answer.blob()); said.textContent = ""
     } else said.textContent = await answer.text()
   } catch { said.textContent = "the server has gone" }
   busy = false
@@ -112,7 +115,8 @@ def page_of(
     parts = []
     for k, f in fields.items():
         value = "" if f.default is None else f"{f.default:g}"
-        part = (f'<input name="{k}" type="number" min="{f.low:g}" max="{f.high:.0f}" step="{1 if f.whole else "any"}" '
+        step = "1" if f.whole else "any"
+        part = (f'<input name="{k}" type="number" min="{f.low:g}" max="{f.high:.0f}" step="{step}" '
                 f'value="{value}">')
         if f.names:
             part = "".join(f'<option value="{i}">{html.escape(v)}</option>' for i, v in enumerate(f.names))
@@ -120,11 +124,11 @@ def page_of(
         parts.append(f"<label>{k}{part}</label>")
     return _PAGE.replace("FIELDS", "".join(parts)).replace("TITLE", html.escape(title))
 
-# %% ../../nbs/8_using/50_serve.ipynb #4f221596
+# %% ../../nbs/8_using/50_serve.ipynb #81b9a420
 def serve_app(
     model:Any, # who draws
     title:str="a diffusion model", # of the page
-    names:tuple[str, ...]=("127.0.0.1", "localhost"), # by which the server may be asked for; others are refused
+    names:tuple[str, ...]=("127.0.0.1", "localhost"), # that the server answers to; others are refused
 )->Any: # an ASGI application
     "The page at `/`, and a picture for each query. Raises `ImportError` without the extra `serve`."
     try:
@@ -134,7 +138,8 @@ def serve_app(
         from starlette.middleware.trustedhost import TrustedHostMiddleware
         from starlette.responses import HTMLResponse, PlainTextResponse, Response
         from starlette.routing import Route
-    except ImportError as e: raise ImportError("ddpm_serve needs the extra serve: pip install -e '.[serve]'") from e
+    except ImportError as e:
+        raise ImportError("this needs the extra serve: pip install -e '.[serve]'") from e
     from asyncio import Lock
     fields, turn = fields_of(model), Lock()
     safe = {"Content-Security-Policy": "default-src 'none'; connect-src 'self'; img-src 'self' blob:; "
@@ -152,17 +157,19 @@ def serve_app(
     guard = Middleware(TrustedHostMiddleware, allowed_hosts=list(names), www_redirect=False)
     return Starlette(routes=[Route("/", home)], middleware=[guard])
 
-# %% ../../nbs/8_using/50_serve.ipynb #ddb5d821
+# %% ../../nbs/8_using/50_serve.ipynb #50134f52
 @command
 def ddpm_serve(
-    model:str|None=None, # a run, a checkpoint, a file, or a model that ships (digits); the active run if left out
+    model:str|None=None, # a run, checkpoint or file, or a model that ships (digits); else the active run
     *, port:int=8080, # 0: any that is free
     host:str="127.0.0.1", # the address to listen on; 0.0.0.0: all of this machine, for the whole network
     names:str="", # further names and addresses, with commas, by which browsers may ask
     ema:bool=True, # take the raw weights of a run instead of their average
     device:str|None=None, # cpu, cuda, mps; the best there is if left out
 )->None:
-    """Serve a page that draws, and pictures at /?steps=20&seed=3, until Ctrl-C (extra serve).
+    """Serve a page that draws, and pictures at /?steps=20, until Ctrl-C.
+
+    It needs the extra serve, and answers to programs of this machine only, unless told otherwise.
 
     Examples:
       ddpm_serve digits_guided
@@ -174,12 +181,15 @@ def ddpm_serve(
     from ddpm_edu.core import as_int
     from ddpm_edu.using.asking import asked_model
     try: import uvicorn
-    except ImportError as e: raise ImportError("ddpm_serve needs the extra serve: pip install -e '.[serve]'") from e
+    except ImportError as e:
+        raise ImportError("this needs the extra serve: pip install -e '.[serve]'") from e
     as_int(port, "port", 0, most=65535)
-    known = ("127.0.0.1", "localhost", host, socket.gethostname(), *filter(None, names.replace(" ", "").split(",")))
+    more = names.replace(" ", "").split(",")
+    known = ("127.0.0.1", "localhost", host, socket.gethostname(), *filter(None, more))
     try: sock = socket.create_server((host, port))
-    except OSError as e: raise OSError(f"cannot listen on {host}, port {port} ({e.strerror or e}): choose another one, "
-                                       "or --port 0") from e
+    except OSError as e:
+        raise OSError(f"cannot listen on {host}, port {port} ({e.strerror or e}): choose another one, "
+                      f"or --port 0") from e
     with sock:
         m = asked_model(model, ema, device)
         app = serve_app(m, str(model or "the active run"), known)

@@ -6,6 +6,7 @@ import torch
 from ddpm_edu import fit, load, spiral
 from ddpm_edu.data import hub_data
 from ddpm_edu.denoising import BrownianNoise, log_likelihood, open_clip_encoders
+from ddpm_edu.training import TensorBoard, Trackio, WandB, from_artifact
 
 FLOORS = "data", "denoising", "networks", "models", "training", "measuring", "sprites", "using", "viz"
 
@@ -18,7 +19,7 @@ def test_every_name_can_be_had(floor):
 
 @pytest.mark.parametrize("package",
                          ["torchdiffeq", "torchsde", "datasets", "open_clip", "accelerate", "nbdev",
-                          "diffusers"])
+                          "diffusers", "tensorboard", "wandb", "trackio", "torch_fidelity"])
 def test_nothing_more_is_here(package):
     with pytest.raises(ImportError): importlib.import_module(package)
 
@@ -39,6 +40,10 @@ def several():
     (lambda: log_likelihood(load("spirals", device="cpu").denoiser(), torch.zeros(2, 2), .1, 10.),
      "pip install torchdiffeq"),
     (lambda: BrownianNoise(0, 2)(torch.zeros(2, 2), 2., 1.), "pip install torchsde"),
-    (open_clip_encoders, "pip install open_clip_torch"), (several, "pip install accelerate")])
+    (open_clip_encoders, "pip install open_clip_torch"),
+    (lambda: TensorBoard("events"), "pip install tensorboard"),
+    (lambda: WandB("mine"), "pip install wandb"),
+    (lambda: from_artifact("me/mine/model:v0"), "pip install wandb"),
+    (lambda: Trackio("mine"), "pip install trackio")])
 def test_what_is_missing_says_how_to_get_it(call, line):
     with pytest.raises(ImportError, match=line): call()
