@@ -9,6 +9,7 @@ __all__ = ['PRECISIONS', 'Scale', 'processes', 'as_scale', 'Scaling', 'main_proc
 
 # %% ../../nbs/5_training/58_scale.ipynb #63906caa
 import atexit
+import gc
 import inspect
 import math
 import os
@@ -100,9 +101,9 @@ def _connected(device:Any=None)->Any: # accelerate's `PartialState`
     return state
 
 def _part()->None:
-    "Close the connections before Python goes away, whose threads would otherwise be left hanging."
-    if torch.distributed.is_initialized(): torch.distributed.destroy_process_group()
-    atexit.unregister(_part)
+    "Close the connections, and let their threads drop what they hold before Python goes away."
+    if torch.distributed.is_initialized():
+        time.sleep(.3); torch.distributed.destroy_process_group(); gc.collect(); time.sleep(.3)
 
 # %% ../../nbs/5_training/58_scale.ipynb #47884086
 class Scaling:

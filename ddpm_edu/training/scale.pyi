@@ -4,6 +4,7 @@ step; `estimate` tells parameters, bytes and minutes beforehand, `sample_across`
 from dataclasses import field
 from typing import Any
 import atexit
+import gc
 import inspect
 import math
 import os
@@ -59,7 +60,7 @@ def _connected(device:Any=None)->Any: # accelerate's `PartialState`
     ...
 
 def _part()->None:
-    "Close the connections before Python goes away, whose threads would otherwise be left hanging."
+    "Close the connections, and let their threads drop what they hold before Python goes away."
     ...
 
 class Scaling():
