@@ -31,9 +31,14 @@ from .models import GaussianDiffusion as GaussianDiffusion
 from .models import KarrasDiffusion as KarrasDiffusion
 from .models import load as load
 from .training import Run as Run
+from .training import Scale as Scale
 from .training import fit as fit
 from .training import muon as muon
+from .training import read_config as read_config
+from .training import track as track
 from .measuring import fld as fld
+from .measuring import watch_scores as watch_scores
 from .sprites import creatures as creatures
 from .sprites import pokemon as pokemon
 from .using import GuidanceExplorer as GuidanceExplorer
+from .using import from_config as from_config

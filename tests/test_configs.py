@@ -2,6 +2,7 @@
 made-up data in the format of its own, at a small size."""
 import gzip
 import hashlib
+import importlib.util
 import io
 import json
 import shutil
@@ -242,3 +243,17 @@ def test_settings_of_a_trained_run_are_those_that_were_read(tmp_path):
     c = from_config("spiral", "train.minutes=null", "train.steps=1", device="cpu")
     c.fit(tmp_path/"zoo"/"a")
     assert read_config(tmp_path/"zoo") == read_config(tmp_path/"zoo"/"a"/"000001") == c.config
+
+
+@pytest.mark.parametrize("to, package", [("tensorboard", "tensorboard"), ("wandb", "wandb"),
+                                         ("trackio", "trackio")])
+def test_a_tracker_that_is_not_installed_is_said_before_the_first_step(to, package, tmp_path):
+    if importlib.util.find_spec(package): pytest.skip(f"{package} is here")
+    training = from_config("spiral", "train.steps=2", f"track.to={to}", device="cpu")
+    with pytest.raises(ImportError, match=f"pip install {package}"): training.fit(tmp_path/"run")
+    assert not (tmp_path/"run").exists()
+
+
+def test_the_section_track_is_checked():
+    with pytest.raises(ValueError, match="did you mean|choose"): read_config("spiral", "track.to=wandbb")
+    with pytest.raises(ValueError, match="track.every"): read_config("spiral", "track.every=3")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ddpm_edu.training.config import read_config
+from ddpm_edu.using.all_commands import COMMANDS as COMMANDS_OF
 from ddpm_edu.using.shell import read_words
 
 ROOT = Path(__file__).parents[1]
@@ -87,8 +88,7 @@ def place(tmp_path_factory):
 def main(line):
     "Run a line for the shell by the function that the command is."
     name, *words = shlex.split(line)
-    home = "training" if name in ("ddpm_init", "ddpm_train", "ddpm_info") else "drawing"
-    module = import_module(f"ddpm_edu.using.{home}_commands")
+    module = import_module(f"ddpm_edu.using.{COMMANDS_OF[name]}")
     if name in ("ddpm_init", "ddpm_train"): words += ["--device", "cpu"]
     return getattr(module, name).main(words)
 

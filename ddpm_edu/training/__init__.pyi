@@ -91,6 +91,7 @@ from .scale import products as products
 from .scale import sample_across as sample_across
 from .runs import Stopping as Stopping
 from .runs import fit as fit
+from .trackers import TRACKERS as TRACKERS
 from .trackers import Tracker as Tracker
 from .trackers import track as track
 from .trackers import TensorBoard as TensorBoard
@@ -106,6 +107,7 @@ from .config import key as key
 from .config import DataConfig as DataConfig
 from .config import TrainConfig as TrainConfig
 from .config import SampleConfig as SampleConfig
+from .config import TrackConfig as TrackConfig
 from .config import ScheduleConfig as ScheduleConfig
 from .config import keys_of as keys_of
 from .config import check_value as check_value

@@ -6,8 +6,8 @@ a file."""
 
 # %% auto #0
 __all__ = ['SECTIONS', 'CONFIG_VERSION', 'UPGRADES', 'CONFIGS', 'Key', 'key', 'DataConfig', 'TrainConfig', 'SampleConfig',
-           'ScheduleConfig', 'keys_of', 'check_value', 'Config', 'as_config', 'config_names', 'read_config',
-           'commented']
+           'TrackConfig', 'ScheduleConfig', 'keys_of', 'check_value', 'Config', 'as_config', 'config_names',
+           'read_config', 'commented']
 
 # %% ../../nbs/5_training/70_config.ipynb #0290e3d8
 import json
@@ -35,6 +35,7 @@ from .checkpoints import from_yaml, latest_of, yaml_trouble
 from .optimizers import OPTIMIZERS
 from .rates import RATES
 from .scale import PRECISIONS
+from .trackers import TRACKERS
 
 # %% ../../nbs/5_training/70_config.ipynb #f990c3e7
 class Key(NamedTuple):
@@ -82,6 +83,9 @@ class TrainConfig:
     batch_size:int = key(64, "samples a step", 1)
     precision:str|None = key(None, "within the network: bf16 or fp16; null: as the weights",
                              choose=PRECISIONS)
+    tf32:bool|None = key(None, "let NVIDIA's GPUs multiply in a shorter format; null: as torch has it")
+    loss_scale:float = key(2.**16, "of fp16: what the loss is multiplied with at first", 1, 1e30)
+    loss_scale_period:int = key(2000, "of fp16: good steps after which that is doubled", 1)
     threads:int|str|None = key(None, "of the processor; auto: as many as help; null: as torch has it", 1,
                                choose=["auto"])
     accumulate:int = key(1, "parts that a batch is computed in, to save memory", 1)
@@ -156,6 +160,18 @@ _BASES = ("DenoisingModel", "CodeDiffusion", "ForeignDiffusion") # need what a f
 
 # %% ../../nbs/5_training/70_config.ipynb #972c4c49
 @dataclass
+class TrackConfig:
+    "Where a training can be watched besides; nothing is sent unless `to` says where."
+    to:str|None = key(None, "null: nowhere", choose=TRACKERS)
+    project:str = key("ddpm_edu", "the name that runs are collected under; of tensorboard: none is needed")
+    metrics:int|None = key(50, "steps between two lines of numbers; null: none", 1)
+    samples:int|None = key(None, "steps between two sheets of samples; null: none", 1)
+    checkpoints:int|None = key(None, "steps between two checkpoints that are sent; null: none", 1)
+    final:bool = key(False, "send the model at the end")
+    options:dict[str, Any] = field(default_factory=dict,
+        metadata=dict(told="of the tracker: name, group, tags, mode, folder, …"))
+
+@dataclass
 class ScheduleConfig:
     "The schedule of a model in discrete time; it stands in the section `model`."
     T:int = key(1000, "time steps of the schedule", 1, 10**6)
@@ -165,7 +181,8 @@ class ScheduleConfig:
     zero_snr:bool = key(False, "stretch it until nothing of the data is left at its end")
 
 SECTIONS:dict[str, type|None] = { # what a file may hold; `None`: a class of this package and its arguments
-    "data": DataConfig, "network": None, "model": None, "train": TrainConfig, "sample": SampleConfig}
+    "data": DataConfig, "network": None, "model": None, "train": TrainConfig, "sample": SampleConfig,
+    "track": TrackConfig}
 
 def keys_of(
     kind:type|str, # a section's name or class, or a network or model, such as "UNet"
@@ -248,6 +265,7 @@ class Config:
     model:dict[str, Any] = field(default_factory=dict) # likewise
     train:TrainConfig = field(default_factory=TrainConfig)
     sample:SampleConfig = field(default_factory=SampleConfig)
+    track:TrackConfig = field(default_factory=TrackConfig)
     version:int = CONFIG_VERSION # of the names
     name:str = "mine" # what it was read from: names a run where nobody else does
 

@@ -39,6 +39,7 @@ from ..training.rates import RATES
 from ..training.runs import fit
 from ..training.scale import Scale
 from ..training.stages import sample_grids
+from ..training.trackers import TRACKERS, track
 from ..sprites.drawn import creatures
 from ..sprites.pokesprite import pokemon
 
@@ -267,8 +268,8 @@ class Training:
             initial=initial, config=as_plain(self.config, "config"))
         return fit(self.model, self.data, t.epochs, t.steps, t.minutes, t.batch_size, seed=t.seed,
                    device=self.model.device, valid=self.valid, average=_average(t), opt=self.opt, run=kept,
-                   rate=_rate(t), stages=[*self._sheets(kept), *stages],
-                   scale=Scale(t.precision, accumulate=t.accumulate, threads=t.threads))
+                   rate=_rate(t), stages=[*self._sheets(kept), *self._tracked(kept), *stages],
+                   scale=Scale(t.precision, t.tf32, t.accumulate, t.threads, t.loss_scale, t.loss_scale_period))
 
     def begin(self,
         run:str|Path, # a folder for the run, that is not there yet
@@ -285,6 +286,16 @@ class Training:
         if kept is None or not s.every: return []
         return [partial(sample_grids, folder=kept.path/"samples", every=s.every, n=s.n,
                         **how_to_sample(self.config, s.n))]
+
+    def _tracked(self, kept:Run|None)->list[Callable]:
+        "The stage that tells a tracker. Raises `ImportError` where that is not installed."
+        t = self.config.track
+        if t.to is None: return []
+        first = dict(folder=(kept.path if kept else Path()) / "events") if t.to == "tensorboard" else dict(
+            project=t.project)
+        return [partial(track, to=TRACKERS[t.to](**first | t.options), metrics=t.metrics, samples=t.samples,
+                        checkpoints=t.checkpoints, final=t.final, n=self.config.sample.n,
+                        **how_to_sample(self.config, self.config.sample.n))]
 
 def _nothing(states:Iterator)->Iterator: # ends a training before its first step
     yield from ()

@@ -144,3 +144,16 @@ def test_nobody_is_asked_for_a_key(tmp_path):
     os.close(theirs); os.close(ours)
     assert done.returncode == 0 and list(tmp_path.glob("wandb/offline-run-*"))
     with pytest.raises(ValueError, match="set WANDB_API_KEY"): WandB("p", mode="online")
+
+
+def test_a_configuration_is_tracked(tmp_path):
+    "The section `track` of a file of settings."
+    from ddpm_edu.using import from_config
+    told = ["train.steps=4", "train.minutes=null", "train.batch_size=8", "data.items=40", "sample.every=null"]
+    from_config("spiral", *told, "track.to=tensorboard", "track.metrics=2", device="cpu").fit(tmp_path/"run")
+    assert list((tmp_path/"run/events").glob("events*"))
+    offline = ["track.to=wandb", "track.project=mine", "track.options.mode=offline",
+               f"track.options.dir={tmp_path}"]
+    from_config("spiral", *told, *offline, device="cpu").fit(tmp_path/"other")
+    assert list((tmp_path/"wandb").glob("offline-run-*/*.wandb"))
+    assert set(read_checkpoint(tmp_path/"other").state["kept"]["trackers"]) == {"wandb"}
