@@ -83,12 +83,13 @@ def _kinds()->dict[str, Any]:
 SCORES = ("frechet", "kid", "precision", "recall", "coverage")
 
 def check_scores(
-    which:Sequence[str], # some of `SCORES`
-)->list[str]: # the same
+    which:Sequence[str]|str, # one or some of `SCORES`
+)->list[str]: # as a list
     "Raise `ValueError` for a name that is none of `SCORES`."
-    unknown = [which] if isinstance(which, str) else [k for k in which if k not in SCORES]
-    if not unknown: return list(which)
-    raise ValueError(f"there is no score {unknown[0]!r}: choose a list of {', '.join(SCORES)}")
+    names = [which] if isinstance(which, str) else list(which)
+    unknown = [k for k in names if k not in SCORES]
+    if not unknown: return names
+    raise ValueError(f"there is no score {unknown[0]!r}: choose from {', '.join(SCORES)}")
 
 class Reference:
     "The features of real images, what they were computed from, and the scores of samples beside them."

@@ -50,8 +50,8 @@ def _kinds()->dict[str, Any]:
 SCORES: tuple
 
 def check_scores(
-    which:Sequence[str], # some of `SCORES`
-)->list[str]: # the same
+    which:Sequence[str]|str, # one or some of `SCORES`
+)->list[str]: # as a list
     "Raise `ValueError` for a name that is none of `SCORES`."
     ...
 
