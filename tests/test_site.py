@@ -136,7 +136,8 @@ def test_what_is_hidden_folded_and_left_out(book):
                 code("import os"), code("used = os", printed("1")),
                 code("#| code-fold: true\n# Answer to 1: because\n# it `is`.\nassert 1", printed("folded")),
                 dict(md("[before](x.ipynb)"), id="chapters-around"), md("## Export -"))
-    for absent in ("secret", "quiet", "import torch", "chapters-around", "before", "Export", "#|"):
+    assert "<summary>Imports</summary>\n\n```python\nimport torch\n```" in text
+    for absent in ("secret", "quiet", "chapters-around", "before", "Export", "#|"):
         assert absent not in text, absent
     assert "```{.text .output}\nloud\n```" in text and "```python\nimport os\n\nused = os\n```" in text
     assert "<code>ddpm_edu.ground.a</code>" in text

@@ -1,7 +1,7 @@
 """Turn notebooks into the pages of the site: Markdown, and the pictures that the notebooks hold.
 
 Nothing is run. `Site` knows all pages and all names; its `page` gives the text of one and notes the files
-that it needs. Left out are `#| hide` cells, exported imports and nbdev's last heading; answers are folded."""
+that it needs. Left out are `#| hide` cells and nbdev's last heading; answers and imports are folded."""
 import ast
 import base64
 import html
@@ -65,6 +65,14 @@ def fenced(text, kind):
     "A block of code in Markdown, whatever backticks are in it."
     ticks = "`" * max(3, 1 + max(map(len, re.findall(r"`+", text)), default=0))
     return f"{ticks}{kind}\n{text}\n{ticks}"
+
+
+def imports_card(body):
+    "The imports of a chapter, folded: whoever copies a cell needs them."
+    told = "<p><code>IN_TEST</code> is true where the tests run, so that long cells are short there.</p>\n\n"
+    said = told if "IN_TEST" in body else ""
+    return (f'<details class="answer" markdown="1">\n<summary>Imports</summary>\n\n'
+            f'{said}{fenced(body, "python")}\n\n</details>')
 
 
 def answer(body):
@@ -157,7 +165,9 @@ class Site:
     def code(self, key, cell, number, before, after):
         "A cell of code and what came of it; before exported code the cards of what it defines."
         body, flags = source_of(cell)
-        if "hide" in flags or "default_exp" in flags or not body: return ""
+        if "default_exp" in flags or not body: return ""
+        if {"hide", "export"} & set(flags) and only_imports(body): return imports_card(body)
+        if "hide" in flags: return ""
         if flags.get("code-fold") == "true":
             name, words, body = answer(body)
             shown = self.outputs(key, cell, number, alternative(words or before, after))
@@ -167,7 +177,6 @@ class Site:
             return f"{head}\n\n{inside}\n\n</details>"
         shown = self.outputs(key, cell, number, alternative(before, after))
         if "export" in flags:
-            if only_imports(body): return ""
             named = [(node, n) for node in ast.parse(body).body for n in full_names(node) if public(n)]
             heads = [card(node, body, key, self.names, n) if isinstance(node, ast.FunctionDef | ast.ClassDef)
                      else f'<span id="{n}"></span>' for node, n in named]

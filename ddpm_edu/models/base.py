@@ -208,7 +208,8 @@ def _by_lot(model:DenoisingModel, n:int, seed:int, start:int)->list[int]:
         counts = []
     if not sum(counts):
         raise ValueError("labels='any' draws classes as often as they occurred in training, and this model's "
-                         "card does not tell: `model.card['class_counts'] = data.y.bincount().tolist()`")
+                         "card does not tell: ask for classes by number, or set "
+                         "`model.card['class_counts'] = data.y.bincount().tolist()` and save it again")
     last = torch.tensor(counts, dtype=torch.float64).cumsum(0)
     u = [hash_seed(hash_seed(seed, i), 1) / 2**32 for i in range(start, start + n)]
     return torch.searchsorted(last, last[-1] * torch.tensor(u, dtype=torch.float64), right=True).tolist()

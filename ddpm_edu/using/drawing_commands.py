@@ -35,7 +35,7 @@ def ddpm_sample(
     prompt:str|None=None, # a sentence that the pictures should suit (extra clip)
     prompt_scale:float=500., # how insistent the sentence is
     seed:int|None=None, # same seed, same pictures; by lot if left out
-    ema:bool=True, # take the raw weights of a run instead of their average
+    ema:bool=True, # of a run, the averaged weights; `--no-ema`: the raw ones
     out:str|None=None, # a .png to write; shown if left out
     gif:str|None=None, mp4:str|None=None, # films of the way from noise to data to write as well
     device:str|None=None, # cpu, cuda, mps; the best there is if left out
@@ -79,7 +79,7 @@ def ddpm_blend(
     eta:float|None=None, # share of fresh noise, for samplers that have it
     preset:str|None=None, # one of the model's ways of sampling, such as fast
     seed:int|None=None, # same seed, same pictures; by lot if left out
-    ema:bool=True, # take the raw weights of a run instead of their average
+    ema:bool=True, # of a run, the averaged weights; `--no-ema`: the raw ones
     out:str|None=None, # a .png to write; shown if left out
     device:str|None=None, # cpu, cuda, mps; the best there is if left out
 )->Any: # the steps that are shown
@@ -137,7 +137,7 @@ def ddpm_interpolate(
     sampler:str="ddim", # one that has an eta
     steps:int|None=None, # steps of the sampler; the model's own if left out
     seed:int|None=None, # same seed, same pictures; by lot if left out
-    ema:bool=True, # take the raw weights of a run instead of their average
+    ema:bool=True, # of a run, the averaged weights; `--no-ema`: the raw ones
     out:str|None=None, # a .png to write; shown if left out
     device:str|None=None, # cpu, cuda, mps; the best there is if left out
 )->Any: # the samples in [-1, 1], `[columns, rows, *data_shape]`

@@ -92,7 +92,7 @@ def ddpm_eval(
     steps:int|None=None, # steps of the sampler; the model's own if left out
     preset:str|None=None, # one of the model's ways of sampling, such as fast
     seed:int=0, # same seed, same samples
-    ema:bool=True, # take the raw weights of a run instead of their average
+    ema:bool=True, # of a run, the averaged weights; `--no-ema`: the raw ones
     device:str|None=None, # cpu, cuda, mps; the best there is if left out
 )->dict[str, float]: # name → value
     """Measure a model: FLD, KID, precision, recall, coverage, likelihood.

@@ -164,7 +164,7 @@ def ddpm_serve(
     *, port:int=8080, # 0: any that is free
     host:str="127.0.0.1", # the address to listen on; 0.0.0.0: all of this machine, for the whole network
     names:str="", # further names and addresses, with commas, by which browsers may ask
-    ema:bool=True, # take the raw weights of a run instead of their average
+    ema:bool=True, # of a run, the averaged weights; `--no-ema`: the raw ones
     device:str|None=None, # cpu, cuda, mps; the best there is if left out
 )->None:
     """Serve a page that draws, and pictures at /?steps=20, until Ctrl-C.
