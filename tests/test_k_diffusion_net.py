@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from ddpm_edu import KarrasDiffusion, load
+from ddpm_edu import KarrasDiffusion, TensorData, creatures, digits, fit, load
 from ddpm_edu.data import augment
 from ddpm_edu.models import from_k_diffusion, k_diffusion_weights
 from ddpm_edu.networks import AdaCrossAttention, AdaSelfAttention, FixedDownsample, FixedUpsample
 from ddpm_edu.networks import KDiffusionUNet, resampling_kernel
+from ddpm_edu.training import adam, validation_loss
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch.nn import functional as F
 
 ORACLES = Path(__file__).parent/"oracles"
 LAYERS = load_file(ORACLES/"kd_layers.safetensors")
@@ -263,3 +265,37 @@ def test_augmentation(monkeypatch, case, p):
     factors = [move(5.5, 5.5), scale(1 - 2 * a0, 1 - 2 * a1), scale(s, s), turn(-a3), turn(a4),
                scale(r, 1 / r), turn(-a4), move(12 * a6 / 8, 12 * a7 / 8), move(-5.5, -5.5)]
     assert (reduce(torch.matmul, factors)[0] - want["matrix"]).abs().max() < 1e-6
+
+
+def pictures_of(kind, side):
+    "Digits or drawn creatures at a side, made smaller by the mean of squares."
+    x = digits()[:400][0] if kind == "digits" else creatures(200, seed=0, size=48)[:][0]
+    return TensorData(F.avg_pool2d(x, x.shape[-1] // side))
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("kind, small, large", [("digits", 14, 28), ("creatures", 24, 48)])
+def test_pictures_grow_to_twice_their_side(kind, small, large, tmp_path):
+    """A model of small pictures grows by a stage: its average goes on inside, it learns on, draws pictures of
+    the new size, and is one file."""
+    c = 1 if kind == "digits" else 3
+    def model_at(side, net): return KarrasDiffusion(net, (c, side, side), .5, .01)
+    def practise(model, side, steps):
+        torch.manual_seed(0); opt = adam(model, 3e-3)
+        return fit(model, pictures_of(kind, side), steps=steps, batch_size=16, opt=opt, device="cpu")
+    torch.manual_seed(1)
+    young = model_at(small, KDiffusionUNet(c, [8, 16, 32], [1, 1, 1], mapping_dim=32, skip_stages=1))
+    raw = practise(young, small, 60)["raw"]
+    assert young.sample(2, seed=0, n_steps=2).shape == (2, c, small, small)
+    mean = {k: v.clone() for k, v in young.net.state_dict().items()}
+    old = model_at(large, young.net.set_skip_stages(0))
+    kept = [k for k, v in old.net.state_dict().items() if k in mean and torch.equal(v, mean[k])]
+    assert len(kept) > 20, (len(kept), len(mean))
+    assert not all(torch.equal(mean[k], raw[f"net.{k}"]) for k in kept)
+    before = validation_loss(old, pictures_of(kind, large), 200)
+    practise(old, large, 30)
+    assert validation_loss(old, pictures_of(kind, large), 200) < .9 * before
+    x = old.sample(2, seed=0, n_steps=2)
+    assert x.shape == (2, c, large, large)
+    again = load(old.save(tmp_path/"large.safetensors"), device="cpu")
+    assert torch.allclose(again.sample(2, seed=0, n_steps=2), x, atol=1e-4)    # another layout in memory
