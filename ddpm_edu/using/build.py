@@ -269,7 +269,8 @@ class Training:
         return fit(self.model, self.data, t.epochs, t.steps, t.minutes, t.batch_size, seed=t.seed,
                    device=self.model.device, valid=self.valid, average=_average(t), opt=self.opt, run=kept,
                    rate=_rate(t), stages=[*self._sheets(kept), *self._tracked(kept), *stages],
-                   scale=Scale(t.precision, t.tf32, t.accumulate, t.threads, t.loss_scale, t.loss_scale_period))
+                   scale=Scale(t.precision, t.tf32, t.accumulate,
+                               t.threads, t.loss_scale, t.loss_scale_period))
 
     def begin(self,
         run:str|Path, # a folder for the run, that is not there yet
