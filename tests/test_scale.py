@@ -3,6 +3,7 @@ parts, a run that was stopped and goes on, samples. Processes are started as a u
 and `accelerate launch`, over gloo; each of them imports torch anew, so all of this is marked `more`."""
 import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,8 +12,10 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 pytestmark = [pytest.mark.more, pytest.mark.skipif(importlib.util.find_spec("accelerate") is None,
                                                    reason="accelerate is not here")]
@@ -318,3 +321,27 @@ print("the end of", "main" if main_process() else "other", log["steps"])
 def test_data_may_run_dry(tmp_path):
     said = started([*torchrun(2, "--standalone"), script(tmp_path, DRY)], tmp_path/"n.pt")
     assert "the end of main 3" in said and "the end of other 3" in said
+
+
+SAMPLE = """
+import sys
+from ddpm_edu.using.drawing_commands import ddpm_sample
+from ddpm_edu.using.measuring_commands import ddpm_eval
+out = sys.argv[1]
+shared = ["digits_guided", "--labels", "any", "--steps", "2", "--seed", "3", "--device", "cpu"]
+code = ddpm_sample.main([*shared, "-n", "3x5", "-o", out])
+sys.exit(code or ddpm_eval.main([*shared, "-n", "120", "--likelihood", "0"]))
+"""
+
+
+def test_commands_draw_and_measure_across_processes(tmp_path):
+    "One sheet, one table, by the main process, as one process makes them."
+    path = tmp_path/"script.py"; path.write_text(SAMPLE, encoding="utf-8")
+    one = started([sys.executable, path], tmp_path/"1.png")
+    two = started([*torchrun(2, "--standalone"), path], tmp_path/"2.png")
+    a, b = (np.asarray(Image.open(tmp_path/f"{k}.png"), int) for k in (1, 2))
+    assert a.shape == b.shape and abs(a - b).max() <= 1
+    row = re.compile(r"^(fld|kid|precision|recall) +(\S+)", re.M)
+    table = lambda said: [(k, float(v)) for k, v in row.findall(said)]
+    assert len(table(one)) == len(table(two)) == 4                     # told once
+    for (k, v), (_, w) in zip(table(one), table(two)): assert abs(v - w) <= .02 * abs(v) + .01, k

@@ -31,6 +31,7 @@ from ..denoising.gradient_guidance import clip_log_prob, guided_by_gradient
 from ..denoising.gradient_guidance import open_clip_encoders, random_shift
 from ..denoising.schedules import SIGMA_GRIDS
 from ..models.base import DenoisingModel, Sampling, load, sampling_of, thresholded
+from ..training.scale import processes, sample_across
 from .shell import answer, as_device, find_model
 
 # %% ../../nbs/8_using/35_asking.ipynb #f9b62baa
@@ -143,7 +144,11 @@ def draw_all(
     batch_size:int=256, # samples at a time
     **how:Any, # see `way_of`
 )->tuple[Tensor, list[Step]]: # `[n, *data_shape]` in [-1, 1], and the steps that were kept
-    "Draw, with a progress bar on what lasts."
+    """Draw, with a progress bar on what lasts; several processes draw a share each, and have all samples then.
+    Raises `ValueError` for a film by several."""
+    if processes() > 1:
+        if film: raise ValueError(f"a film is drawn by one process, and {processes()} were started")
+        return sample_across(model, n, labels, seed=seed, batch_size=batch_size, **how), []
     out, kept, starts = [], [], range(0, n, batch_size)
     with progress_bar(desc="drawing", unit=" steps", delay=2) as bar:
         for start in starts:

@@ -49,6 +49,7 @@ def ddpm_sample(
       ddpm_sample --no-ema --clip-percentile .995 -o raw.png
     """
     from ddpm_edu.core import set_seed
+    from ddpm_edu.training.scale import main_process
     import ddpm_edu.using.asking as asking
     (count, ncol), free = as_count(n), as_options(options)
     asking.check_outputs(out, gif, mp4)
@@ -60,6 +61,7 @@ def ddpm_sample(
     asking.with_wishes(m, clip_percentile, wish)
     film = 60 if gif or mp4 else 0
     x, kept = asking.draw_all(m, count, asking.labels_for(m, labels, count), seed, film, **how)
+    if not main_process(): return x
     asking.show_or_write(asking.as_picture(x, ncol), out, "ddpm_sample", again)
     asking.write_films(kept, ncol, gif, mp4)
     return x

@@ -104,6 +104,7 @@ def ddpm_eval(
     """
     import sys
     from ddpm_edu.core import as_int
+    from ddpm_edu.training.scale import main_process
     import ddpm_edu.using.asking as asking
     as_int(n, "n", 100); as_int(likelihood, "likelihood")
     m, free = asking.asked_model(model, ema, device), as_options(options)
@@ -114,6 +115,7 @@ def ddpm_eval(
                          f"name other data")
     if labels is None and m.card.get("class_counts"): labels = "any"
     x, _ = asking.draw_all(m, n, asking.labels_for(m, labels, n), seed, **how)
+    if not main_process(): return None
     found = scores_of(x.cpu(), name, real)
     if likelihood:
         unit = "bits_per_dim" if x.ndim == 4 else "nats_per_sample"
