@@ -115,7 +115,7 @@ def ddpm_eval(
                          f"name other data")
     if labels is None and m.card.get("class_counts"): labels = "any"
     x, _ = asking.draw_all(m, n, asking.labels_for(m, labels, n), seed, **how)
-    if not main_process(): return None
+    if not main_process(): return {}
     found = scores_of(x.cpu(), name, real)
     if likelihood:
         unit = "bits_per_dim" if x.ndim == 4 else "nats_per_sample"
