@@ -144,8 +144,8 @@ def draw_all(
     batch_size:int=256, # samples at a time
     **how:Any, # see `way_of`
 )->tuple[Tensor, list[Step]]: # `[n, *data_shape]` in [-1, 1], and the steps that were kept
-    """Draw, with a progress bar on what lasts; several processes draw a share each, and have all samples then.
-    Raises `ValueError` for a film by several."""
+    """Draw, with a progress bar on what lasts; several processes draw a share each, and have all samples
+    then. Raises `ValueError` for a film by several."""
     if processes() > 1:
         if film: raise ValueError(f"a film is drawn by one process, and {processes()} were started")
         return sample_across(model, n, labels, seed=seed, batch_size=batch_size, **how), []
