@@ -99,7 +99,7 @@ def history(path):
 def test_wandb_offline_is_one_run_in_two_parts(tmp_path):
     model, ids = twice(tmp_path/"zoo/a", lambda: WandB("spirals", name="mine"), final=True)
     parts = sorted(tmp_path.glob("wandb/offline-run-*"), key=lambda p: p.stat().st_mtime)
-    names = [p.name.split("-", 3)[-1] for p in parts]                   # one begun in the same second ends in -1
+    names = [p.name.split("-", 3)[-1] for p in parts]    # one that began in the same second ends in -1
     assert [name.removesuffix("-1") for name in names] == [ids["wandb"]] * 2
     first, second = (list(history(next(p.glob("*.wandb")))) for p in parts)
     steps = lambda lines, name: [line["step"] for line in lines if name in line]
