@@ -24,10 +24,12 @@ LAUNCHED = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR"
 # Groups of several channels: with one channel a group the normalisation takes the biases before it away,
 # their gradient is nothing but rounding, and Adam makes steps of it.
 SCRIPT = """
-import sys, time, torch, warnings
+import os, sys, time, torch, warnings
 from ddpm_edu import *
 from ddpm_edu.data import TensorData
 from ddpm_edu.training import *
+def say(*words): # in one piece, whatever other processes say
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 def images(n=60):
     g = torch.Generator().manual_seed(0)
     return TensorData((torch.rand(n, 1, 8, 8, generator=g) * 255).to(torch.uint8), torch.arange(n) % 3)
@@ -179,7 +181,7 @@ loader = torch.utils.data.DataLoader(list(zip(*data[:])), 16, shuffle=True)     
 log = fit(model, loader, steps=14, device="cpu", run=None if run == "none" else Run(run, every=3),
           stages=[stop])
 keep(out, model, log)
-print("the end of", "main" if main_process() else "other", log["steps"], len(log["loss"]))
+say("the end of", "main" if main_process() else "other", log["steps"], len(log["loss"]))
 """
 
 
@@ -314,7 +316,7 @@ model, data = make("points")
 warnings.simplefilter("ignore")
 log = fit(model, iter([data.x[:32].double()] * 3), steps=9, device="cpu")
 keep(out, model, log)
-print("the end of", "main" if main_process() else "other", log["steps"])
+say("the end of", "main" if main_process() else "other", log["steps"])
 """
 
 
