@@ -14,7 +14,6 @@ import inspect
 import math
 import os
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from ..core import as_float, as_int, default_device, explain_errors
+from ..core import as_float, as_int, default_device, explain_errors, warn
 from ..denoising.samplers import final
 from ..models.base import DenoisingModel, as_labels, evaluating, takes_labels
 from .checkpoints import pack, take_up, unpack
@@ -58,10 +57,9 @@ def _notice_a_lonely_launch()->None:
     try: words = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode().split("\0")
     except (OSError, ValueError): return                              # a system that does not tell
     if (n := _asked_for(words)) > 1:
-        warnings.warn(f"accelerate was asked for {n} processes and has started one: use "
-                      f"`torchrun --standalone --nproc-per-node {n} …`, or `accelerate launch "
-                      f"--multi_gpu --num_processes {n} …`",
-                      stacklevel=4)
+        warn(f"accelerate was asked for {n} processes and has started one: use "
+             f"`torchrun --standalone --nproc-per-node {n} …`, or `accelerate launch "
+             f"--multi_gpu --num_processes {n} …`")
 
 def _asked_for(words:Sequence[str])->int:
     "The number of processes in a command line of accelerate's; 1 if there is none."

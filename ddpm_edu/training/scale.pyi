@@ -9,7 +9,6 @@ import inspect
 import math
 import os
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from types import SimpleNamespace
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
-from ..core import as_float, as_int, default_device, explain_errors
+from ..core import as_float, as_int, default_device, explain_errors, warn
 from ..denoising.samplers import final
 from ..models.base import DenoisingModel, as_labels, evaluating, takes_labels
 from .checkpoints import pack, take_up, unpack
