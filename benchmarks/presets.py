@@ -64,6 +64,9 @@ if __name__ == "__main__":
         for way in a.ways:
             key = dict(model=a.model, way=way, n=str(a.n), seed=str(seed))
             if any(key.items() <= r.items() for r in rows): continue
-            rows.append(line(a, way, seed, data)); print(rows[-1], flush=True)
+            found = line(a, way, seed, data)
+            # others may have written meanwhile
+            rows = (list(csv.DictReader(a.table.open())) if a.table.exists() else []) + [found]
+            print(found, flush=True)
             with a.table.open("w", newline="") as f:
                 w = csv.DictWriter(f, COLUMNS, lineterminator="\n"); w.writeheader(); w.writerows(rows)
