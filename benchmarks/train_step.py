@@ -4,25 +4,20 @@
         376,913 + class embedding
     .venv/bin/python benchmarks/train_step.py --points   # the spiral: 1,442 parameters, batches of 32
     .venv/bin/python benchmarks/train_step.py --peers    # UNets of about 377,000 parameters: ours beside
-        those of three other libraries
+        those of four other libraries, and their loops beside `fit`
 
 The bare loop is what one would write by hand: sliced tensors, no checks, no averaged weights, no history.
 Both loops see the same data, batch size and optimiser. They take turns, several rounds each, and the medians
 are compared, so that a busy machine disturbs both alike.
 
 `--peers` puts every network through that same bare loop, with and without channels_last, and takes the better
-of the two. diffusers comes with the test requirements; for the other two, which import torchvision for what
-their networks never use:
-    .venv/bin/pip install --no-deps --target outputs/peers accelerate ema-pytorch \\
-        denoising-diffusion-pytorch==2.3.4 smalldiffusion==0.5.0
-    PYTHONPATH=outputs/peers .venv/bin/python benchmarks/train_step.py --peers
+of the two; then it lets each library's own loop train our plain network. benchmarks/peers.py says how the
+other libraries are installed.
 """
 import argparse
 import itertools
 import statistics
-import sys
 import time
-from unittest.mock import MagicMock
 
 import torch
 from torch.nn import functional as F
@@ -100,36 +95,10 @@ def compare(name, make, data, batch_size, lr, seconds, rounds, channels_last):
     print(f"  fit / best bare loop       {med['ours'] / best:9.3f}", flush=True)
 
 
-def peers():
-    "UNets at the size nearest to 376,913 parameters, without attention where their library leaves a choice."
-    from diffusers import UNet2DModel
-    # not before diffusers, which looks for it
-    sys.modules.update({"torchvision": MagicMock(), "torchvision.transforms": MagicMock()})
-    from denoising_diffusion_pytorch import Unet as DDPUnet
-    from smalldiffusion import Unet as SmallUnet
-
-    class Answer(torch.nn.Module):
-        "diffusers wraps its answer."
-        def __init__(self, net): super().__init__(); self.net = net
-        def forward(self, x, t): return self.net(x, t).sample
-
-    return {"ours, plain": UNet(1, 16, 100, middle_attention=False),
-            "ours, folded (patch_size=2)": UNet(1, 24, 100, (1, 2), patch_size=2),
-            "diffusers UNet2DModel": Answer(UNet2DModel(
-                sample_size=28, in_channels=1, out_channels=1,
-                layers_per_block=1, block_out_channels=(12, 24, 52), norm_num_groups=4,
-                down_block_types=("DownBlock2D",) * 3,
-                up_block_types=("UpBlock2D",) * 3, add_attention=False)),
-            "denoising-diffusion-pytorch": DDPUnet(12, channels=1,
-                                                   dim_mults=(1, 2, 4), attn_heads=2, attn_dim_head=16),
-            "smalldiffusion": SmallUnet(28, 1, 1, ch=32,
-                                        ch_mult=(1, 1, 1), num_res_blocks=1, attn_resolutions=(), dropout=0.)}
-
-
 def compare_peers(data, batch_size, seconds, rounds):
-    "Every network through the same loop by hand, in turns; the better layout of each counts."
+    "Every network through the same loop by hand, in turns; the better layout of each counts. Then the loops."
     models = {k: GaussianDiffusion(net.train(), cosine_beta_schedule(100), (1, 28, 28))
-              for k, net in peers().items()}
+              for k, net in peers.networks().items()}
     for m in models.values(): m.net.num_classes = 0
     got = {(k, cl): [] for k in models for cl in (False, True)}
     for _ in range(rounds):
@@ -140,10 +109,21 @@ def compare_peers(data, batch_size, seconds, rounds):
             got[k, cl].append(rate(run_for(steps, seconds), batch_size))
     best = {k: max(statistics.median(got[k, cl]) for cl in (False, True)) for k in models}
     peer = max(v for k, v in best.items() if not k.startswith("ours"))
-    print(f"batch {batch_size}, {rounds} rounds of {seconds:g} s")
+    print(f"networks, batch {batch_size}, {rounds} rounds of {seconds:g} s")
     for k, v in best.items():
         n = sum(p.numel() for p in models[k].net.parameters() if p.requires_grad)
-        print(f"  {k:30} {n:9,} parameters {v:8.0f} images/s   {v / peer:5.2f} x the best peer", flush=True)
+        print(f"  {k:35} {n:9,} parameters {v:8.0f} images/s   {v / peer:5.2f} x the best peer", flush=True)
+
+    loops = peers.loops(data, batch_size)
+    times = {k: [] for k in loops}
+    for loop in loops.values(): loop(1.)
+    for _ in range(rounds):
+        for k, loop in loops.items(): times[k].append(rate(lambda loop=loop: loop(seconds), batch_size))
+    print(f"loops around the plain network of ours, batch {batch_size}, {rounds} rounds of {seconds:g} s")
+    fitted = statistics.median(times["fit"])
+    for k, v in times.items():
+        v = statistics.median(v)
+        print(f"  {k:35} {v:8.0f} images/s   fit makes {fitted / v:5.2f} x as many", flush=True)
 
 
 if __name__ == "__main__":
@@ -155,7 +135,9 @@ if __name__ == "__main__":
     a = p.parse_args()
     THREADS = torch.get_num_threads()
     print(f"torch {torch.__version__}, {THREADS} threads")
-    if a.peers: compare_peers(digits(), 64, a.seconds, a.rounds)
+    if a.peers:
+        import peers
+        compare_peers(digits(), 64, a.seconds, a.rounds)
     elif a.points:
         def spiral_model(): return GaussianDiffusion(PointNet(100), cosine_beta_schedule(100), (2,))
         compare("spiral", spiral_model, spiral(10_000, seed=0), 32, 1e-3, a.seconds, a.rounds, False)

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import sys
 import pytest
 import times
 from doors import exported
+from fastcore.test import test_eq
 from pages import LINKS, ROOT, WORDS, chapters, folded, minutes, only_imports
 
 NBS = ROOT/"nbs"
@@ -128,6 +130,17 @@ def test_the_cover_adds_the_minutes_of_its_paths():
     assert len(paths) == 5
     for told, path in paths:
         assert int(told) == sum(minutes(BOOKS[n]) for n in re.findall(r"\]\(([^)]+)\)", path)), path
+
+
+FLAGGED = [(n, s) for n, nb in BOOKS.items() for s, _ in cells(nb, "code") if s.startswith("#| cuda\n")]
+
+
+@pytest.mark.parametrize("name, source", FLAGGED, ids=[n for n, _ in FLAGGED])
+def test_a_cell_for_a_gpu_is_a_check_that_also_runs_here(name, source, monkeypatch):
+    "The cells flagged `cuda` call what `make test-cuda` calls; here the device is the CPU."
+    assert "tests/cuda/checks.py" in source and '"cuda"' in source
+    monkeypatch.chdir((NBS/name).parent)
+    exec(source.replace('"cuda"', '"cpu"'), {"runpy": runpy, "test_eq": test_eq})
 
 
 GREEK = (r"\\(?:(?:bar|hat|tilde)(?:\\\w+| \w|\{\w\})"

@@ -1,5 +1,6 @@
 """What a device must do as the CPU does it: each check takes the device and gives what `test_cuda.py`
-compares. With device "cpu" equality is no surprise, but the code runs. Needs torch, numpy, einops, fastcore,
+compares; the cells of the notebooks that are flagged `cuda` call the same functions. With device "cpu"
+equality is no surprise, but the code runs. Needs torch, numpy, einops, fastcore,
 matplotlib, Pillow, safetensors, tqdm and lazy_loader; no network, no nbdev."""
 import itertools
 from copy import deepcopy
@@ -7,10 +8,12 @@ from copy import deepcopy
 import torch
 from ddpm_edu.core import set_seed
 from ddpm_edu.data import TensorData, digits
-from ddpm_edu.denoising import SAMPLERS, cosine_beta_schedule
+from ddpm_edu.denoising import (SAMPLERS, cosine_beta_schedule, exact_denoiser, log_likelihood,
+                                mixture_denoiser)
 from ddpm_edu.models import GaussianDiffusion, KarrasDiffusion, load
 from ddpm_edu.networks import UNet
-from ddpm_edu.training import Scale, Scaling, adam, ema, estimate, history, products, random_state, train
+from ddpm_edu.training import (Scale, Scaling, adam, ema, estimate, fit, history, products, random_state,
+                                train)
 
 
 def unet(): return UNet(1, 8, 100, (1, 2), num_classes=10, block_groups=2)
@@ -22,6 +25,40 @@ def models():
     gaussian = GaussianDiffusion(unet(), cosine_beta_schedule(100), (1, 28, 28), p_uncond=.1)
     karras = KarrasDiffusion(unet(), (1, 28, 28), p_uncond=.1)
     return {"GaussianDiffusion": gaussian, "KarrasDiffusion": karras}
+
+
+def exact(device):
+    "The exact denoiser of labelled points, asked where `x` is."
+    x, n = torch.randn(300, 2, generator=torch.Generator().manual_seed(0)), torch.arange(5)
+    answer = exact_denoiser(x, labels=torch.arange(300) % 2)(
+        x[:5].to(device), torch.ones(5, device=device), (n % 2).to(device))
+    assert answer.device.type == torch.device(device).type
+    return answer.cpu()
+
+
+def likelihood(device):
+    "Log-densities under the exact denoiser of three clouds, in double precision; needs torchdiffeq."
+    centres = torch.tensor([[-.5, 0.], [.5, .2], [0., .6]], dtype=torch.float64)
+    D = mixture_denoiser(centres, centres.new_tensor([.1, .2, .1]), centres.new_tensor([.2, .3, .5]))
+    nats, _ = log_likelihood(D, (centres + .1).to(device), .01, 80., trace="exact", rtol=1e-8, atol=1e-8)
+    assert nats.device.type == torch.device(device).type
+    return nats.cpu()
+
+
+def moved(name, device):
+    "An untrained model that was sent to the device: its loss is there, and its samples, which come back."
+    model = models()[name].to(device)
+    x, there = model.sample(4, 7, seed=1, n_steps=10), torch.device(device).type
+    assert x.device.type == there
+    assert model.loss(torch.zeros(4, 1, 28, 28, device=device)).device.type == there
+    return x.cpu()
+
+
+def fitted(device):
+    "Twenty steps of `fit`: the loss, and the kinds of device of the weights and of a sample afterwards."
+    model = models()["GaussianDiffusion"]
+    log = fit(model, digits(), steps=20, device=device)
+    return log["loss"], {p.device.type for p in model.parameters()} | {model.sample(4, 7, seed=0).device.type}
 
 
 def one_step(name, device):
@@ -92,6 +129,12 @@ def same_noise(device):
 def told(device):
     "What a training will need, as it is printed."
     return estimate(models()["GaussianDiffusion"].to(device), 64, 100)
+
+
+def equal(name, device, *args, atol=1e-3):
+    "Raise unless the device gives what the CPU gives, but for rounding."
+    check = globals()[name]
+    torch.testing.assert_close(check(*args, device), check(*args, "cpu"), atol=atol, rtol=0)
 
 
 ALL = tuple(SAMPLERS)

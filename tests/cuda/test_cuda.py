@@ -1,6 +1,7 @@
 """A GPU computes what the CPU computes. `make test-cuda`, or any Python with the few packages that
 `checks.py` names: `python -m pytest tests/cuda`. Without CUDA all is skipped, for that one reason;
 `DDPM_TEST_DEVICE=cpu` lets the code run here."""
+import math
 import os
 
 import checks
@@ -34,18 +35,31 @@ def test_every_sampler(sampler):
     assert gap.max() <= (.05 if sampler == "dpm_adaptive" else 1e-3)
 
 
-def test_a_hundred_digits_by_their_seed():
-    cpu, here = checks.hundred_digits("cpu"), checks.hundred_digits(DEVICE)
-    assert cpu.shape == (100, 1, 28, 28) and (cpu - here).abs().max() <= 1e-3
+def test_a_hundred_digits_by_their_seed(): checks.equal("hundred_digits", DEVICE)
 
 
 @pytest.mark.parametrize("name", ["digits", "fashion", "spirals", "pokemon"])
-def test_the_other_models_that_ship(name):
-    assert (checks.others(name, "cpu") - checks.others(name, DEVICE)).abs().max() <= 1e-3
+def test_the_other_models_that_ship(name): checks.equal("others", DEVICE, name)
 
 
-def test_seeded_noise_is_the_same_to_the_last_bit():
-    assert torch.equal(checks.same_noise("cpu"), checks.same_noise(DEVICE))
+@pytest.mark.parametrize("name", ["GaussianDiffusion", "KarrasDiffusion"])
+def test_a_model_moves_as_a_whole(name): checks.equal("moved", DEVICE, name)
+
+
+def test_the_exact_denoiser(): checks.equal("exact", DEVICE, atol=1e-5)
+
+
+def test_log_likelihood():
+    pytest.importorskip("torchdiffeq")
+    checks.equal("likelihood", DEVICE, atol=1e-6)
+
+
+def test_fit_trains_where_it_is_told():
+    loss, devices = checks.fitted(DEVICE)
+    assert devices == {torch.device(DEVICE).type} and all(map(math.isfinite, loss)) and loss[-1] < loss[0]
+
+
+def test_seeded_noise_is_the_same_to_the_last_bit(): checks.equal("same_noise", DEVICE, atol=0)
 
 
 @pytest.mark.parametrize("precision", [None, "bf16", "fp16"])
