@@ -69,7 +69,8 @@ def networks()->dict[str, nn.Module]:
     from smalldiffusion import Unet as SmallUnet
 
     return {PLAIN: plain(),
-            "ours, folded (patch_size=2)": UNet(1, 24, 100, (1, 2), patch_size=2),
+            "ours, folded (patch_size=2)": UNet(1, 30, 100, (1, 2), patch_size=2, middle_attention=False,
+                                                block_groups=6),
             "diffusers UNet2DModel": Answer(UNet2DModel(
                 sample_size=28, in_channels=1, out_channels=1,
                 layers_per_block=1, block_out_channels=(12, 24, 52), norm_num_groups=4,
