@@ -1,13 +1,13 @@
 """Score collections of sprites with the judge that ships.
 
     python benchmarks/sprite_metric.py score [--path ARCHIVE] [MODEL ...] [--scale 1] [--interval LOW HIGH]
-        [--n 1000] [--seed 0]
+        [--preset NAME] [--n 1000] [--seed 0]
 
 The protocol is Sprites-v1: the reference is all sprites of the held-out species; a MODEL is the name of
-weights that ship, or a file that `load` opens, and draws N samples in its own way of sampling, asked (if it
-knows labels) for what sprites in training are. `copies` is the share of the first 500 images that `copied`
-calls copies of a training sprite, both colourings and all forms of a species being one group; `asked`, the
-share whose main hue is the one that was asked for.
+weights that ship, or a file that `load` opens, and draws N samples in its own way of sampling or by a preset
+of its card, asked (if it knows labels) for what sprites in training are. `copies` is the share of the first
+500 images that `copied` calls copies of a training sprite, both colourings and all forms of a species being
+one group; `asked`, the share whose main hue is the one that was asked for.
 
 The rows that are always there: real sprites in training (the floor), each of the faults, drawn creatures, and
 held-out sprites, for their copies only. Goes to benchmarks/results/sprite_metric.csv; lines that are there
@@ -28,7 +28,7 @@ from guidance_sweep import of_file
 HERE = Path(__file__).resolve().parent
 
 
-COLUMNS = ["collection", "weights", "scale", "seed",
+COLUMNS = ["collection", "weights", "scale", "preset", "seed",
            "images", *SpriteScore._fields, "copies", "asked", "command"]
 
 
@@ -44,14 +44,15 @@ def collections(a:argparse.Namespace, train_x:Sprites, held:Sprites)->Iterator[t
     for name in a.models:
         def drawn(name:str=name)->tuple[torch.Tensor, torch.Tensor|None]:
             model = load(name)
-            if not model.net.num_classes: return model.sample(a.n, batch_size=100, seed=a.seed), None
+            if not model.net.num_classes:
+                return model.sample(a.n, batch_size=100, seed=a.seed, preset=a.preset), None
             real, y = pokemon(a.path, labels=model.card.get("labels", "hue"),
                               split="train").sample(a.n, seed=a.seed)
-            return model.sample(a.n, y, a.scale, batch_size=100,
-                                seed=a.seed, guidance_interval=a.interval), main_hue(to_uint8(real))
+            return model.sample(a.n, y, a.scale, batch_size=100, seed=a.seed, preset=a.preset,
+                                guidance_interval=a.interval), main_hue(to_uint8(real))
         scale = f"{a.scale:g}" + (" between {:g} and {:g}".format(*a.interval) if a.interval else "")
         yield dict(collection=Path(name).stem, weights=of_file(name),
-                   scale=scale, seed=str(a.seed), images=str(a.n)), drawn
+                   scale=scale, preset=a.preset or "", seed=str(a.seed), images=str(a.n)), drawn
 
 
 def score(a:argparse.Namespace)->None:
@@ -69,6 +70,7 @@ def score(a:argparse.Namespace)->None:
         line["command"] = "python benchmarks/sprite_metric.py score"
         if key.get("weights"):
             within = " --interval {:g} {:g}".format(*a.interval) if a.interval else ""
+            if a.preset: within += f" --preset {a.preset}"
             line["command"] += f" {key['collection']} --scale {a.scale:g}{within} --n {a.n} --seed {a.seed}"
         lines.append(line); print({k: v for k, v in line.items() if k != "command"}, flush=True)
         with a.table.open("w", newline="") as f:
@@ -83,6 +85,7 @@ if __name__ == "__main__":
     p.add_argument("--scale", type=float, default=1., help="guidance scale of a model with labels")
     p.add_argument("--interval", type=float, nargs=2,
                    metavar=("LOW", "HIGH"), help="guide between these noise levels only")
+    p.add_argument("--preset", help="a way of sampling that the model's card has by this name")
     p.add_argument("--n", type=int, default=1000)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--table", type=Path, default=HERE/"results"/"sprite_metric.csv")

@@ -120,9 +120,10 @@ class SeededNoise:
         n = len(self.generators)
         if len(x) != n:
             raise ValueError(f"noise for {n} samples was asked for {len(x)}: make a new `SeededNoise`")
-        noise = torch.empty(x.shape, dtype=x.dtype if x.dtype == torch.float64 else torch.float32)
+        noise = torch.empty(x.shape, dtype=x.dtype if x.dtype == torch.float64 else torch.float32,
+                            pin_memory=x.is_cuda)
         for row, g in zip(noise, self.generators): row.normal_(generator=g)
-        return noise.to(x)
+        return noise.to(x, non_blocking=True)
 
 # %% ../nbs/0_ground/10_core.ipynb #2d3e4446
 def randn_like_seeded(
