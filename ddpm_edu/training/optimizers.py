@@ -50,8 +50,11 @@ class Muon(torch.optim.Optimizer):
 # %% ../../nbs/5_training/20_optimizers.ipynb #9678ee6b
 @patch
 @torch.no_grad()
-def step(self:Muon, closure:Any=None)->None:
+def step(self:Muon,
+    closure:Callable|None=None, # computes the loss and its gradients anew, before the step
+)->Any: # what the closure gives
     "One step; parameters without a gradient stay."
+    loss = torch.enable_grad()(closure)() if closure else None
     for g in self.param_groups:
         stacks = {}  # by shape of the matrix: (parameter, its direction)
         for p in g["params"]:
@@ -62,22 +65,29 @@ def step(self:Muon, closure:Any=None)->None:
         for (n, m), stack in stacks.items():
             moves = orthogonalised(torch.stack([d for _, d in stack])) * (g["lr"] * max(1, n / m)**.5)
             for (p, _), move in zip(stack, moves): p.sub_(move.view_as(p))
+    return loss
 
 # %% ../../nbs/5_training/20_optimizers.ipynb #63d1d49f
 class CombinedOptimizer(torch.optim.Optimizer):
     "Several optimisers that act as one."
     def __init__(self,
         optimizers:Sequence[torch.optim.Optimizer], # each with parameters of its own
-    ): self.optimizers, self.defaults = list(optimizers), {}
+    ): self.__setstate__({"optimizers": list(optimizers), "defaults": {}})  # as copies and pickles are made
 
+    def __getstate__(self)->dict[str, Any]: return {"optimizers": self.optimizers, "defaults": self.defaults}
     @property
     def param_groups(self)->list[dict]: return [g for o in self.optimizers for g in o.param_groups]
     @param_groups.setter
     def param_groups(self, groups:list[dict])->None:
         raise AttributeError("set the groups of the single `optimizers`")
+    def add_param_group(self, param_group:dict[str, Any])->None:
+        raise ValueError("which of them is to move it? Call `add_param_group` of one of the `optimizers`")
     @property
     def state(self)->dict: return {p: s for o in self.optimizers for p, s in o.state.items()}
-    def step(self, closure:Any=None)->None: [o.step() for o in self.optimizers]
+    def step(self, closure:Callable|None=None)->Any: # what the closure gives
+        loss = torch.enable_grad()(closure)() if closure else None
+        for o in self.optimizers: o.step()
+        return loss
     def zero_grad(self, set_to_none:bool=True)->None: [o.zero_grad(set_to_none) for o in self.optimizers]
     def state_dict(self)->dict[str, Any]: return {"optimizers": [o.state_dict() for o in self.optimizers]}
     def load_state_dict(self, state_dict:dict[str, Any])->None:

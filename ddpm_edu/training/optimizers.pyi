@@ -27,17 +27,19 @@ class Muon(torch.optim.Optimizer):
         momentum:float=.95, # share of the past in the mean of gradients
     ):
         ...
-    def step(self:Muon, closure:Any=None)->None:
+    def step(self:Muon,
+        closure:Callable|None=None, # computes the loss and its gradients anew, before the step
+    )->Any: # what the closure gives
         "One step; parameters without a gradient stay."
         ...
 
 class CombinedOptimizer(torch.optim.Optimizer):
     "Several optimisers that act as one."
-    optimizers: list
-    defaults: dict
     def __init__(self,
         optimizers:Sequence[torch.optim.Optimizer], # each with parameters of its own
     ):
+        ...
+    def __getstate__(self)->dict[str, Any]:
         ...
     @property
     def param_groups(self)->list[dict]:
@@ -45,10 +47,12 @@ class CombinedOptimizer(torch.optim.Optimizer):
     @param_groups.setter
     def param_groups(self, groups:list[dict])->None:
         ...
+    def add_param_group(self, param_group:dict[str, Any])->None:
+        ...
     @property
     def state(self)->dict:
         ...
-    def step(self, closure:Any=None)->None:
+    def step(self, closure:Callable|None=None)->Any: # what the closure gives
         ...
     def zero_grad(self, set_to_none:bool=True)->None:
         ...
