@@ -40,6 +40,7 @@ class Run():
     start:str|os.PathLike|None = None # a model, checkpoint or run to begin with, where this one is new
     keep_opt:bool = False # begin with its optimiser's state, and with its raw weights, too
     initial:bool = False # write a checkpoint before the first step, too
+    tell:bool = False # print what the training will need before it begins: see `estimate`
     config:dict[str, Any]|None = None # what all is built from, if that is written down: kept as `config`
     @property
     def path(self)->Path:

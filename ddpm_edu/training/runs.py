@@ -100,11 +100,11 @@ def fit(
         if scaling:
             until_then.enter_context(products(scaling.scale.tf32))
             start = scaling.begin(model, opt, start, keeper.told if keeper else None)
-            if main and hasattr(model, "data_shape"):
-                told = estimate(model, batch_size, _steps(done), accumulate,  # type: ignore[arg-type]
-                                bool(average), scaling)
-                print(told, flush=True)
         finished = start is not None and done(start) >= 1
+        asked = scaling or (keeper and keeper.run.tell)
+        if main and asked and not finished and hasattr(model, "data_shape"):
+            print(estimate(model, batch_size, _steps(done), accumulate,  # type: ignore[arg-type]
+                           bool(average), scaling), flush=True)
         states:Iterator[TrainState] = iter(()) if finished else train(
             model, data, batch_size=batch_size, seed=seed, opt=opt, accumulate=accumulate, start=start,
             scaling=scaling)

@@ -265,7 +265,7 @@ class Training:
         t = self.config.train
         kept = None if run is None else Run(
             run, t.save_every, t.save_minutes, t.keep, t.keep_every, start=t.start, keep_opt=t.keep_opt,
-            initial=initial, config=as_plain(self.config, "config"))
+            initial=initial, tell=not initial, config=as_plain(self.config, "config"))
         return fit(self.model, self.data, t.epochs, t.steps, t.minutes, t.batch_size, seed=t.seed,
                    device=self.model.device, valid=self.valid, average=_average(t), opt=self.opt, run=kept,
                    rate=_rate(t), stages=[*self._sheets(kept), *self._tracked(kept), *stages],
