@@ -1,6 +1,6 @@
 """Score collections of sprites with the judge that ships.
 
-    python benchmarks/sprite_metric.py score [--path ARCHIVE] [MODEL ...] [--scale 1] [--interval LOW HIGH]
+    python benchmarks/sprite_metric.py score [MODEL ...] [--path ARCHIVE] [--scale 1] [--interval LOW HIGH]
         [--preset NAME] [--n 1000] [--seed 0]
 
 The protocol is Sprites-v1: the reference is all sprites of the held-out species; a MODEL is the name of

@@ -60,7 +60,10 @@ PRESETS = { # other ways that their cards offer by name, for fewer calls (`sampl
         "fast": Sampling("dpmpp_2m", 4, dict(sigma_min=.15, sigma_max=18., rho=3.5))},
     "fashion": {
         "balanced": Sampling("dpmpp_2m_sde", 8, dict(sigma_min=.06, sigma_max=25., rho=3.), dict(eta=1.2)),
-        "fast": Sampling("dpmpp_2m", 4, dict(sigma_min=.07, sigma_max=25., rho=4.))}}
+        "fast": Sampling("dpmpp_2m", 4, dict(sigma_min=.07, sigma_max=25., rho=4.))},
+    "pokemon": {
+        "balanced": Sampling("dpmpp_2m_sde", 16, dict(sigma_min=.09, sigma_max=34., rho=5.), dict(eta=1.2)),
+        "fast": Sampling("dpmpp_2m_sde", 8, dict(sigma_min=.05, sigma_max=20., rho=8.), dict(eta=1.2))}}
 
 # %% ../../nbs/4_models/80_recipes.ipynb #2ea42456
 def spiral_model(
