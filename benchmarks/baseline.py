@@ -62,7 +62,7 @@ def score(model:GaussianDiffusion, row:str, record:dict, table:Path, out:Path,
     "Score what the table lacks, a line at a time, with 10,000 samples."
     guided = {} if labels is None else {"labels": labels, "guidance_scale": 2.}
     rows = list(csv.DictReader(table.open())) if table.exists() else []
-    for calls, sampler, eta in ((100, "ddpm", 1), (20, "ddim", 0), (20, "ddim", 1)):
+    for calls, sampler, eta in ((100, "ddpm", 1), (20, "ddim", 1), (20, "ddim", 0)):
         key = dict(row=row, epochs=str(record["epochs"]), calls=str(calls), sampler=sampler, eta=str(eta))
         if any(key.items() <= r.items() for r in rows): continue
         start = time.perf_counter()
