@@ -28,7 +28,8 @@ from pathlib import Path
 import torch
 from ddpm_edu import digits, fashion, load
 from ddpm_edu.data import MNIST_FAMILY
-from ddpm_edu.models import fingerprint
+from ddpm_edu.models import PRETRAINED, fingerprint
+from ddpm_edu.models.files import read_file
 from ddpm_edu.measuring import classify, fld_interval, load_lenet
 
 SCALES = (0., 1., 1.5, 2., 3., 5., 10.)
@@ -40,8 +41,9 @@ COLUMNS = ["model", "weights", "sampler", "calls",
 
 
 def of_file(name:str)->str:
-    "The beginning of the sum of a model's weights."
-    return fingerprint(load(name, device="cpu").net.state_dict())[:8]
+    "The beginning of the sum of the tensors in a file of weights."
+    path = Path(name) if Path(name).is_file() else PRETRAINED / f"{name}.safetensors"
+    return fingerprint(read_file(path)[0])[:8]
 
 
 def keep(rows:list[dict], table:Path)->None:

@@ -1,14 +1,19 @@
 """The weights that ship: small, whole, with a card that says where they come from, and good for what they are
 for."""
+import csv
+from pathlib import Path
+
 import pytest
 import torch
 
 from ddpm_edu import load, spiral
 from ddpm_edu.core import to_uint8
-from ddpm_edu.models import PRETRAINED
+from ddpm_edu.models import PRETRAINED, fingerprint
+from ddpm_edu.models.files import read_file
 from ddpm_edu.measuring import classify, load_lenet
 from ddpm_edu.sprites import main_hue
 
+ROOT = Path(__file__).parents[1]
 SHIPPED = ["spirals", "digits", "digits_guided", "fashion"]
 HOW = dict(sampler="dpmpp_2m_sde", n_steps=10, seed=0)
 
@@ -19,6 +24,15 @@ def test_a_file_is_small_and_its_card_tells_how_it_was_made(name):
     assert path.stat().st_size < 3_000_000
     card = load(name).card
     assert card["command"].startswith("python tools/") and card["seconds"] > 0 and card["data"]
+
+
+@pytest.mark.parametrize("table", ["presets", "guidance", "guidance_fashion", "sprite_metric"])
+def test_tables_of_results_name_the_weights_that_ship(table):
+    "By the sum of the tensors in the file, which neither a new card nor another way of loading changes."
+    rows = list(csv.DictReader((ROOT / f"benchmarks/results/{table}.csv").open()))
+    named = {(r.get("model") or r.get("collection"), r["weights"]) for r in rows if r["weights"]}
+    assert named and all(fingerprint(read_file(PRETRAINED / f"{name}.safetensors")[0])[:8] == weights
+                         for name, weights in named)
 
 
 @pytest.mark.parametrize("name", SHIPPED[1:])
