@@ -12,12 +12,15 @@ are compared, so that a busy machine disturbs both alike.
 
 `--peers` puts every network through that same bare loop, with and without channels_last, and takes the better
 of the two; then it lets each library's own loop train our plain network. benchmarks/peers.py says how the
-other libraries are installed.
+other libraries are installed. Writes benchmarks/results/peers.csv: a network's ratio is to the best plain
+network of another library, a loop's to `fit`.
 """
 import argparse
+import csv
 import itertools
 import statistics
 import time
+from pathlib import Path
 
 import torch
 from torch.nn import functional as F
@@ -95,8 +98,9 @@ def compare(name, make, data, batch_size, lr, seconds, rounds, channels_last):
     print(f"  fit / best bare loop       {med['ours'] / best:9.3f}", flush=True)
 
 
-def compare_peers(data, batch_size, seconds, rounds):
-    "Every network through the same loop by hand, in turns; the better layout of each counts. Then the loops."
+def compare_peers(data, batch_size, seconds, rounds, table):
+    """Every network through the same loop by hand, in turns; the better layout of each counts. Then the
+    loops. The table is written anew."""
     models = {k: GaussianDiffusion(net.train(), cosine_beta_schedule(100), (1, 28, 28))
               for k, net in peers.networks().items()}
     for m in models.values(): m.net.num_classes = 0
@@ -108,11 +112,14 @@ def compare_peers(data, batch_size, seconds, rounds):
             list(itertools.islice(steps, 3))
             got[k, cl].append(rate(run_for(steps, seconds), batch_size))
     best = {k: max(statistics.median(got[k, cl]) for cl in (False, True)) for k in models}
-    peer = max(v for k, v in best.items() if not k.startswith("ours"))
+    lines = []
+    peer = max(v for k, v in best.items() if not k.startswith("ours") and "folded" not in k)
     print(f"networks, batch {batch_size}, {rounds} rounds of {seconds:g} s")
     for k, v in best.items():
         n = sum(p.numel() for p in models[k].net.parameters() if p.requires_grad)
-        print(f"  {k:35} {n:9,} parameters {v:8.0f} images/s   {v / peer:5.2f} x the best peer", flush=True)
+        print(f"  {k:35} {n:9,} parameters {v:8.0f} images/s   {v / peer:5.2f} x the best plain peer",
+              flush=True)
+        lines.append(["network", k, n, round(v), f"{v / peer:.2f}"])
 
     loops = peers.loops(data, batch_size)
     times = {k: [] for k in loops}
@@ -124,6 +131,10 @@ def compare_peers(data, batch_size, seconds, rounds):
     for k, v in times.items():
         v = statistics.median(v)
         print(f"  {k:35} {v:8.0f} images/s   fit makes {fitted / v:5.2f} x as many", flush=True)
+        lines.append(["loop", k, "", round(v), f"{v / fitted:.2f}"])
+    with table.open("w", newline="") as f:
+        w = csv.writer(f, lineterminator="\n")
+        w.writerows([["kind", "name", "parameters", "images_per_second", "ratio"], *lines])
 
 
 if __name__ == "__main__":
@@ -137,7 +148,7 @@ if __name__ == "__main__":
     print(f"torch {torch.__version__}, {THREADS} threads")
     if a.peers:
         import peers
-        compare_peers(digits(), 64, a.seconds, a.rounds)
+        compare_peers(digits(), 64, a.seconds, a.rounds, Path(__file__).parent / "results/peers.csv")
     elif a.points:
         def spiral_model(): return GaussianDiffusion(PointNet(100), cosine_beta_schedule(100), (2,))
         compare("spiral", spiral_model, spiral(10_000, seed=0), 32, 1e-3, a.seconds, a.rounds, False)
