@@ -31,8 +31,8 @@ from ..denoising.schedules import SCHEDULES, rescale_zero_terminal_snr
 from ..models.base import DenoisingModel
 from ..models.files import as_plain, linked, public_class
 from ..training.averages import AVERAGES
-from ..training.config import Config, DataConfig, ScheduleConfig, TrainConfig
-from ..training.config import keys_of, read_config
+from ..training.config import Config, read_config
+from ..training.schema import DataConfig, ScheduleConfig, TrainConfig, keys_of
 from ..training.folders import Run
 from ..training.optimizers import OPTIMIZERS, clipped, optimizer
 from ..training.rates import RATES

@@ -21,7 +21,8 @@ def images_for(
     data:str|None=None, # a data set by name, a folder, an archive; else what the model was trained on
 )->tuple[str, Any]: # the name of the data, and a data set
     "Real data for a model. Raises `ValueError` where nothing says which, and what the reading raises."
-    from ddpm_edu.training.config import DataConfig, read_config
+    from ddpm_edu.training.config import read_config
+    from ddpm_edu.training.schema import DataConfig
     from ddpm_edu.using.build import read_data
     from ddpm_edu.using.shell import find_run
     C, H = (*model.data_shape, None)[:2]
