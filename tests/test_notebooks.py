@@ -12,7 +12,7 @@ import sys
 import pytest
 import times
 from doors import exported
-from fastcore.test import test_eq
+from fastcore import test as fastcore_test
 from pages import LINKS, ROOT, WORDS, chapters, folded, minutes, only_imports
 
 NBS = ROOT/"nbs"
@@ -140,7 +140,7 @@ def test_a_cell_for_a_gpu_is_a_check_that_also_runs_here(name, source, monkeypat
     "The cells flagged `cuda` call what `make test-cuda` calls; here the device is the CPU."
     assert "tests/cuda/checks.py" in source and '"cuda"' in source
     monkeypatch.chdir((NBS/name).parent)
-    exec(source.replace('"cuda"', '"cpu"'), {"runpy": runpy, "test_eq": test_eq})
+    exec(source.replace('"cuda"', '"cpu"'), {"runpy": runpy, "test_eq": fastcore_test.test_eq})
 
 
 GREEK = (r"\\(?:(?:bar|hat|tilde)(?:\\\w+| \w|\{\w\})"

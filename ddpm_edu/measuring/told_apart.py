@@ -44,7 +44,7 @@ class Judge(nn.Sequential):
 class ToldApart(NamedTuple):
     "How often the judge is right; 0.5 is chance."
     accuracy: float # share of the images, each judged by a network that had not seen it
-    low: float; high: float # where it would lie for 95 % of other choices of images
+    low: float; high: float # 95 % interval, as if answers were independent and judges had no chance in them
     scores: Tensor # `[2N]` of the generated and then of the real images; above 0 it says generated
 
     def __str__(self)->str: return f"{self.accuracy:.1%} told apart (95%: {self.low:.1%} to {self.high:.1%})"

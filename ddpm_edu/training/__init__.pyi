@@ -85,10 +85,10 @@ from .scale import processes as processes
 from .scale import as_scale as as_scale
 from .scale import Scaling as Scaling
 from .scale import main_process as main_process
-from .scale import Estimate as Estimate
-from .scale import estimate as estimate
 from .scale import products as products
 from .scale import sample_across as sample_across
+from .cost import Estimate as Estimate
+from .cost import estimate as estimate
 from .runs import Stopping as Stopping
 from .runs import fit as fit
 from .trackers import TRACKERS as TRACKERS

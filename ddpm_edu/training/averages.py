@@ -112,7 +112,7 @@ def _at(model:nn.Module, name:str)->Tensor:
 # %% ../../nbs/5_training/12_averages.ipynb #d49f9bb0
 def ema(
     states:Iterator[TrainState], # training
-    average:Any=.999, # see `as_average`: 0.999 looks back a thousand steps
+    average:Any=.999, # see `as_average`; a number is the greatest decay, 0.999 is reached after 31,600 steps
     mean:nn.Module|None=None, # the averaged model to go on with; a copy of the first weights if left out
 )->Iterator[TrainState]: # the same, with `ema` filled in
     """Keep a moving average of the weights, as a second model in `state.ema`.

@@ -63,7 +63,8 @@ def as_config(
                              f"a configuration has {', '.join(SECTIONS)}")
     parts = {s: check_section(s, found[s]) for s in SECTIONS if s in found}
     for s in ("network", "model"):
-        if s not in parts: raise ValueError(f"there is no section {s}: give it a class, {classes_for(s)[0]}, say")
+        if s not in parts:
+            raise ValueError(f"there is no section {s}: give it a class, {classes_for(s)[0]}, say")
     t = (whole := Config(**parts, name=name)).train
     if t.steps is t.epochs is t.minutes is None:
         raise ValueError("nothing says how long to train: give train.steps, train.epochs or train.minutes")

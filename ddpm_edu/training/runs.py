@@ -25,7 +25,8 @@ from .folders import Keeper, as_run, autosave, locked, settings
 from .loop import TrainState, adam, budget, check_data, one_pass, random_state
 from .loop import set_random_state, train, until
 from .rates import anneal, as_rate
-from .scale import Scaling, as_scale, estimate, products
+from .cost import estimate
+from .scale import Scaling, as_scale, products
 from .threads import best_threads, trial_step
 from .stages import history, progress, sample_grids, validate, validation_loss
 

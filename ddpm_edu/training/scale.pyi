@@ -1,6 +1,6 @@
 # Written by `make export` from the module of the same name: edit the notebook.
 """Training in several processes and in half precision: `Scale` says how, a `Scaling` does it within the loop's
-step; `estimate` tells parameters, bytes and minutes beforehand, `sample_across` draws in all processes."""
+step; `products` lets GPUs multiply in a shorter format, `sample_across` draws in all processes."""
 from dataclasses import field
 from typing import Any
 import atexit
@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 from ..core import as_float, as_int, default_device, explain_errors, warn
 from ..denoising.samplers import final
-from ..models.base import DenoisingModel, as_labels, evaluating, takes_labels
+from ..models.base import DenoisingModel, as_labels
 from .checkpoints import pack, take_up, unpack
 from .loop import Place, TrainState, lay_out, random_state, set_random_state
 PRECISIONS: dict
@@ -164,47 +164,6 @@ def main_process()->bool:
     "Whether this process is the one that should write and print; true where there is only one."
     ...
 
-@dataclass(frozen=True)
-class Estimate():
-    "What a training will need, about, in each process."
-    parameters:int # that are trained
-    fixed:int # bytes for weights, gradients, optimiser and average
-    kept:int # bytes for what the network keeps of a batch's part for the way back
-    seconds:float # for a step, as far as it is computing
-    steps:float|None = None # of the training; `None`: not known
-    processes:int = 1 # that share the batch
-    def __str__(self)->str:
-        ...
-
-def _bytes(n:float)->str:
-    ...
-
-def _in_words(s:float)->str:
-    ...
-
-def estimate(
-    model:DenoisingModel, # where it shall be trained
-    batch_size:int=64, # samples a step, of all processes
-    steps:float|None=None, # of the training
-    accumulate:int=1, # parts that a batch is computed in
-    average:bool=True, # whether averaged weights are kept
-    scaling:Scaling|None=None, # several processes, half precision
-)->Estimate:
-    "Look at one gradient; the model, its gradients and torch's random state stay as they were."
-    ...
-
-def _tried(model:DenoisingModel, params:list[nn.Parameter], n:int, scaling:Scaling|None)->tuple[float, float]:
-    "Bytes that are kept for a sample, and seconds for its gradient."
-    ...
-
-@contextmanager
-def _as_it_is()->Iterator[None]:
-    ...
-
-def _now(device:torch.device)->float:
-    "The time when a device has finished its work."
-    ...
-
 @contextmanager
 def products(
     tf32:bool|None, # let NVIDIA's GPUs multiply float32 in a shorter format; `None`: as it is
@@ -224,4 +183,4 @@ def sample_across(
     "Draw samples, each process its share. Raises `ValueError` as `sample` does."
     ...
 
-__all__ = ['PRECISIONS', 'Scale', 'processes', 'as_scale', 'Scaling', 'main_process', 'Estimate', 'estimate', 'products', 'sample_across']
+__all__ = ['PRECISIONS', 'Scale', 'processes', 'as_scale', 'Scaling', 'main_process', 'products', 'sample_across']
