@@ -70,6 +70,7 @@ def step(self:Muon,
 # %% ../../nbs/5_training/20_optimizers.ipynb #63d1d49f
 class CombinedOptimizer(torch.optim.Optimizer):
     "Several optimisers that act as one."
+    optimizers:list[torch.optim.Optimizer]
     def __init__(self,
         optimizers:Sequence[torch.optim.Optimizer], # each with parameters of its own
     ): self.__setstate__({"optimizers": list(optimizers), "defaults": {}})  # as copies and pickles are made

@@ -35,6 +35,7 @@ class Muon(torch.optim.Optimizer):
 
 class CombinedOptimizer(torch.optim.Optimizer):
     "Several optimisers that act as one."
+    optimizers:list[torch.optim.Optimizer]
     def __init__(self,
         optimizers:Sequence[torch.optim.Optimizer], # each with parameters of its own
     ):
