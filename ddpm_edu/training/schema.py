@@ -143,7 +143,9 @@ def _arguments(kind:type)->dict[str, Key]:
 def classes_for(
     section:str, # "network" or "model"
 )->list[str]: # names, as they stand at the door of their floor
-    "The classes that a section may name."
+    "The classes that a section may name. Raises `ValueError` for a section that names none."
+    if section not in ("network", "model"):
+        raise ValueError(f"section={section!r:.60} names no class: choose 'network' or 'model'")
     doors = ("networks",) if section == "network" else ("models", "sprites")
     fits = (lambda k: "T" in signature(k).parameters) if section == "network" else (
         lambda k: hasattr(k, "sample") and hasattr(k, "levels") and k.__name__ not in _BASES)
