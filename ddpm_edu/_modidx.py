@@ -30,6 +30,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'ddpm_edu.core.progress_bar': ('0_ground/core.html#progress_bar', 'ddpm_edu/core.py'),
                                'ddpm_edu.core.randn_like_seeded': ('0_ground/core.html#randn_like_seeded', 'ddpm_edu/core.py'),
                                'ddpm_edu.core.set_seed': ('0_ground/core.html#set_seed', 'ddpm_edu/core.py'),
+                               'ddpm_edu.core.short': ('0_ground/core.html#short', 'ddpm_edu/core.py'),
                                'ddpm_edu.core.to_uint8': ('0_ground/core.html#to_uint8', 'ddpm_edu/core.py'),
                                'ddpm_edu.core.to_unit': ('0_ground/core.html#to_unit', 'ddpm_edu/core.py'),
                                'ddpm_edu.core.warn': ('0_ground/core.html#warn', 'ddpm_edu/core.py'),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..core import explain_errors
+from ..core import explain_errors, short
 from ..models.base import DenoisingModel, evaluating, takes_labels
 from .scale import Scaling
 
@@ -35,7 +35,7 @@ class Estimate:
         told = f", {_in_words(self.steps * self.seconds)} for {self.steps:,.0f} steps" if self.steps else ""
         return (f"{self.parameters:,} parameters; about {_bytes(self.fixed)} for weights, gradients, "
                 f"optimiser and average, {_bytes(self.kept)} for a batch{many}; "
-                f"{self.seconds:.2g} s a step{told}")
+                f"{short(self.seconds)} s a step{told}")
 
 def _bytes(n:float)->str:
     return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.0f} MB" if n >= 1e6 else f"{n / 1e3:.0f} kB"

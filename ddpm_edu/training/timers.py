@@ -10,7 +10,7 @@ __all__ = ['Timer', 'Timers', 'show_timers']
 import time
 from dataclasses import dataclass
 from typing import Any
-from ..core import explain_errors
+from ..core import explain_errors, short
 
 # %% ../../nbs/5_training/05_timers.ipynb #07ae8cfd
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ def show_timers(
     ax = ax or plt.subplots(figsize=(5, .35 * len(timers) + .6))[1]
     whole = sum(t.total for t in timers.values()) or 1.
     bars = ax.barh(list(timers), [t.total for t in timers.values()], color="#0072B2")
-    ax.bar_label(bars, [f"{t.total / whole:.1%}, {1e3 * t.total / max(1, t.count):.2g} ms"
+    ax.bar_label(bars, [f"{t.total / whole:.1%}, {short(1e3 * t.total / max(1, t.count))} ms"
                         for t in timers.values()], padding=3)
     ax.invert_yaxis(); ax.set(xlabel="seconds in all"); ax.margins(x=.35)
     return ax

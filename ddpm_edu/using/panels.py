@@ -21,7 +21,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from ..core import Step, explain_errors
+from ..core import Step, explain_errors, short
 from ..viz.film import spread_frames
 from ..viz.pictures import enlarge, grid, show_images, to_pillow
 from ..denoising.table import SAMPLERS, get_sampler
@@ -96,7 +96,7 @@ def contact_sheet(
     Raises `ValueError` where there are no steps."""
     chosen = spread_frames(steps, n, "x")
     x = torch.stack([state_and_guess(s) for s in chosen], 1).flatten(0, 1)
-    show_images(x, len(chosen), [f"step {s.i}" for s in chosen] + [f"σ = {s.sigma:.2g}" for s in chosen],
+    show_images(x, len(chosen), [f"step {s.i}" for s in chosen] + [f"σ = {short(s.sigma)}" for s in chosen],
                 scale)
     ax = plt.gca()
     low, high = sorted(ax.get_ylim())

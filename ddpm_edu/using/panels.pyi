@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import torch
 from fastcore.basics import patch
 from torch import Tensor
-from ..core import Step, explain_errors
+from ..core import Step, explain_errors, short
 from ..viz.film import spread_frames
 from ..viz.pictures import enlarge, grid, show_images, to_pillow
 from ..denoising.table import SAMPLERS, get_sampler

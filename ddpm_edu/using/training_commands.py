@@ -166,8 +166,9 @@ def _of_lineage(s:dict[str, Any])->dict[str, Any]:
 
 def _of_timers(timers:Any)->dict[str, str]:
     "Where the time went."
+    from ddpm_edu.core import short
     whole = sum(t.total for t in timers.values()) or 1.
-    return {f"time {name}": f"{t.total / whole:.1%}, {1e3 * t.total / max(1, t.count):.3g} ms each"
+    return {f"time {name}": f"{t.total / whole:.1%}, {short(1e3 * t.total / max(1, t.count))} ms each"
             for name, t in timers.items()}
 
 # %% ../../nbs/8_using/30_training_commands.ipynb #ef56a1d7

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from ..core import Step, explain_errors, write_file
+from ..core import Step, explain_errors, short, write_file
 from .pictures import check_ending, checked_images, draw_sheet, enlarge, grid, to_pillow
 from .points import GREY, checked_points, point_colours, scatter
 
@@ -56,7 +56,6 @@ def strip_grid(
 # %% ../../nbs/0_ground/40_film.ipynb #4b476d41
 def _captions(frames:list[Any])->list[str]:
     "Noise levels, where the frames are steps: short enough to fit under a picture of usual size."
-    short = lambda s: f"{s:.0f}" if s >= 10 else f"{s:.2g}"
     return [f"σ = {short(f.sigma)}" if isinstance(f, Step) else "" for f in frames]
 
 def strip(
