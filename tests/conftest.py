@@ -1,6 +1,8 @@
-"""What the tests need of the machine: a loopback interface that is up.
-A network namespace without any network starts with it down."""
+"""What the tests need of the machine: a loopback interface that is up, and a Ctrl-C that is heard.
+A network namespace without any network starts with the first one down. A shell that starts the tests in the
+background lets them ignore Ctrl-C, and every process that they start would ignore it as well."""
 import contextlib
+import signal
 import socket
 import struct
 
@@ -21,3 +23,4 @@ def raise_loopback():
 
 
 if not loopback_works(): raise_loopback()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN: signal.signal(signal.SIGINT, signal.default_int_handler)
